@@ -1,0 +1,1 @@
+"""Makes images from tensors; a library that needs no nodes and no server."""

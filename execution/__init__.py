@@ -1,0 +1,1 @@
+"""Runs graphs of nodes and knows nothing about tensors, HTTP or files."""

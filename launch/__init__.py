@@ -1,0 +1,1 @@
+"""Where everything meets: settings, wiring and the commands of the program."""

@@ -1,0 +1,1 @@
+"""The nodes people wire together; thin, with the algorithms in `diffusion`."""

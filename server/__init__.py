@@ -1,0 +1,1 @@
+"""HTTP and websocket: the wire contract, and nothing that computes."""

@@ -1,0 +1,1 @@
+"""What survives the program: jobs, history, files, settings."""
