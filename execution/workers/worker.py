@@ -1,0 +1,82 @@
+"""Where jobs run, as the server sees it: one protocol for a thread, a process and another machine.
+
+A worker runs one job at a time and answers questions meanwhile. What its jobs do (raise, hang, exit, exhaust memory)
+ends in an event, never in an exception here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from execution.events import Ending, Event
+from execution.job import Job
+from execution.spec import Declaration
+
+Emit = Callable[[Event], None]
+State = Literal["starting", "idle", "busy", "restarting", "closed"]
+
+
+class NoAnswer(Exception):
+    """The worker did not answer in time, or is not there. What was asked may still happen later."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckQuestion:
+    """Ask a node's own validator. values: the constants it names; types: received types of its linked inputs."""
+
+    node: str
+    class_type: str
+    values: Mapping[str, Any]
+    linked: Sequence[str]
+    types: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a validator said. complaint: None when content, else the text (may be empty). raised: exception type, text
+    and traceback when it raised. names: the inputs it looked at."""
+
+    node: str
+    complaint: str | None
+    names: Sequence[str] = ()
+    raised: tuple[str, str, Sequence[str]] | None = None
+
+
+class Worker(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def state(self) -> State: ...
+
+    async def start(self) -> None:
+        """Begin to start; returns at once. `state` becomes "idle" when jobs can run."""
+        ...
+
+    async def run(self, job: Job, emit: Emit) -> Ending:
+        """Run a job to its end. Every event, the ending included, goes through `emit` first, on the caller's loop."""
+        ...
+
+    def interrupt(self, prompt_id: str) -> None:
+        """Ask a job to stop; a node that does not within the grace time costs the worker its process."""
+        ...
+
+    async def catalogue(self, deadline: float) -> Mapping[str, Declaration]:
+        """Every node known, choices afresh. deadline: seconds. Raises NoAnswer."""
+        ...
+
+    async def check(self, questions: Sequence[CheckQuestion], deadline: float) -> Sequence[Verdict]:
+        """Ask validators of nodes that have one. Raises NoAnswer."""
+        ...
+
+    async def free(self, unload_models: bool, free_memory: bool) -> None:
+        """Give memory back as soon as no job runs."""
+        ...
+
+    async def system(self, deadline: float) -> Mapping[str, Any]:
+        """Versions, devices and memory, as `/system_stats` shows them. Raises NoAnswer."""
+        ...
+
+    async def close(self) -> None:
+        """Stop, with whatever runs. Leaves no process behind."""
+        ...
