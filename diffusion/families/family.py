@@ -1,0 +1,59 @@
+"""`Family`: everything that sets one model line apart, as one value."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from torch import Tensor, nn
+
+from diffusion.families.prediction import PredictionSpec
+from diffusion.families.size_vector import SizeVector
+from diffusion.families.text_encoders import TextEncoderSpec
+from diffusion.latents import LatentFormat
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Tensor names of a network, without any prefix, and their shapes."""
+Tensors = Mapping[str, Tensor]
+"""The same names and the tensors; reading one may load it from a file."""
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What networks of identical shapes may still differ in."""
+
+    prediction: PredictionSpec
+    latent: LatentFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Layout(Generic[Config]):
+    """Another naming of the same network."""
+
+    name: str
+    marker: str
+    """A name that is present in this layout and in no other."""
+    names: Callable[[Config], Mapping[str, str]]
+    """Our name of every tensor -> its name in this layout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family(Generic[Config]):
+    """One model line. `Config` is what its network is built from, read off a file's shapes."""
+
+    name: str
+    """As people call it: it appears in messages."""
+    recognise: Callable[[Shapes], Config | None]
+    """The network's configuration, or None if these shapes belong to something else."""
+    build: Callable[[Config], nn.Module]
+    """The network, weights uninitialised or random; under `torch.device("meta")` it takes no memory."""
+    variant: Callable[[Tensors], Variant]
+    """Prediction and latent space of a file. It is given the network's tensors and, under their own names, the marker
+    tensors that a whole checkpoint carries beside the network (`v_pred`, `ztsnr`, `edm_mean`, …)."""
+    text_encoders: tuple[TextEncoderSpec, ...] = ()
+    vector: SizeVector | None = None
+    """How the vector condition is made of pooled text and sizes; None where the network takes none."""
+    layouts: tuple[Layout[Config], ...] = ()
+    activation_factor: float = 1.0
+    """Memory of one sampling step relative to SD 1.x at the same latent size and batch."""

@@ -1,0 +1,49 @@
+"""What a network was trained to predict and on which noise schedule: plain data, made into arithmetic by `sampling`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+PredictionKind = Literal["eps", "v", "edm", "x0", "flow", "lcm"]
+
+
+@dataclass(frozen=True, slots=True)
+class BetaSchedule:
+    """Discrete diffusion (arXiv:2006.11239): `steps` variances beta; timesteps are 0…steps - 1."""
+
+    start: float = 0.00085
+    end: float = 0.012
+    spacing: Literal["scaled_linear", "linear"] = "scaled_linear"
+    """scaled_linear: beta is the square of a line between the roots of start and end."""
+    steps: int = 1000
+    zero_terminal_snr: bool = False
+    """Rescaled so that the last timestep is pure noise (arXiv:2305.08891)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdmSchedule:
+    """Continuous noise levels (arXiv:2206.00364); the network's time is 0.25 * ln(sigma)."""
+
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSchedule:
+    """Rectified flow (arXiv:2403.03206): sigma = shift * t / (1 + (shift - 1) * t) for t in 0…1."""
+
+    shift: float = 1.0
+    """An exponential shift mu is the same curve with shift = e^mu."""
+    multiplier: float = 1000.0
+    """The network's time is sigma * multiplier."""
+    steps: int = 1000
+    """Entries of the table that schedules index."""
+
+
+NoiseSchedule = BetaSchedule | EdmSchedule | FlowSchedule
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionSpec:
+    kind: PredictionKind
+    schedule: NoiseSchedule
+    sigma_data: float = 1.0

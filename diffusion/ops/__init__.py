@@ -1,0 +1,1 @@
+"""Operations that networks share: attention, and layers whose weights may be fused."""
