@@ -4,7 +4,8 @@ They carry the prompt's id and never a client's: who listens is the hub's affair
 another process (`Preview.image` is bytes, everything else survives JSON). Times are seconds since the epoch.
 
 The order of one job:  Queued · Started · Cached · (NodeStarted · Progress* · Preview* · Text* · NodeFinished)* ·
-one of Succeeded | Failed | Interrupted | Crashed.  Nothing follows the last.
+one of Succeeded | Failed | Interrupted | Crashed · QueueChanged · Filed.  A job whose worker died may begin again: a
+second Started voids what was told before. The record of a job is in the history before its ending is published.
 """
 
 from collections.abc import Mapping, Sequence
@@ -108,7 +109,7 @@ class Broadcast:
     """A message of a third-party node's own making, for one client or for all. data: JSON-able, or bytes."""
 
     type: str | int
-    data: Any
+    data: bytes | Any
     client: str | None
 
 
@@ -153,6 +154,20 @@ class Crashed:
     executed: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class QueueChanged:
+    """A job came, began, ended or was taken back. remaining: jobs waiting and running."""
+
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A job's last event: all that is known of it can be read, and its worker is free."""
+
+    prompt_id: str
+
+
 Ending = Succeeded | Failed | Interrupted | Crashed
 Event = (
     Queued
@@ -166,4 +181,6 @@ Event = (
     | NodeBlocked
     | Broadcast
     | Ending
+    | QueueChanged
+    | Filed
 )

@@ -49,6 +49,11 @@ class Worker(Protocol):
     @property
     def state(self) -> State: ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why no job can run here at the moment, in one sentence (how its process died); None when all is well."""
+        ...
+
     async def start(self) -> None:
         """Begin to start; returns at once. `state` becomes "idle" when jobs can run."""
         ...
