@@ -13,6 +13,12 @@ from typing import Any
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+
+def nothing() -> Mapping[str, Any]:
+    """The default of a mapping field; a mapping proxy cannot be given as a default itself."""
+    return NOTHING
+
+
 # The types whose constants are converted and checked at the door. Every other type is a socket.
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 ANY = "*"
@@ -45,7 +51,7 @@ class InputSpec:
     name: str
     type: str
     required: bool = True
-    options: Mapping[str, Any] = NOTHING
+    options: Mapping[str, Any] = field(default_factory=nothing)
     choices: tuple[Any, ...] | None = None
     choices_from: str | None = None
     classic: bool = True
@@ -91,7 +97,7 @@ class Declaration:
     category: str
     inputs: tuple[InputSpec, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
-    hidden: Mapping[str, Any] = NOTHING
+    hidden: Mapping[str, Any] = field(default_factory=nothing)
     pack: str = "nodes"
     description: str = ""
     is_output: bool = False
@@ -106,7 +112,7 @@ class Declaration:
     deprecated: bool = False
     experimental: bool = False
     modern: bool = False
-    extra: Mapping[str, Any] = NOTHING
+    extra: Mapping[str, Any] = field(default_factory=nothing)
 
     def input(self, name: str) -> InputSpec | None:
         return next((spec for spec in self.inputs if spec.name == name), None)
@@ -125,7 +131,7 @@ class NodeResult:
     fewer than declared is legal, the missing ones are None. ui: what the page shows, lists by key, JSON-able."""
 
     values: tuple[Any, ...] = ()
-    ui: Mapping[str, Sequence[Any]] = NOTHING
+    ui: Mapping[str, Sequence[Any]] = field(default_factory=nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,7 @@ class Expanded:
 
     graph: Mapping[str, Mapping[str, Any]]
     values: tuple[Any, ...] = ()
-    ui: Mapping[str, Sequence[Any]] = NOTHING
+    ui: Mapping[str, Sequence[Any]] = field(default_factory=nothing)
 
 
 Outcome = NodeResult | Expanded | Blocked
