@@ -71,6 +71,12 @@ class Preview:
     format: Literal["jpeg", "png"]
     image: bytes
 
+    @property
+    def droppable(self) -> bool:
+        """Whether a newer one makes it worthless. Samplers show JPEG; a PNG may be a result that a client without
+        access to the disk waits for."""
+        return self.format == "jpeg"
+
 
 @dataclass(frozen=True, slots=True)
 class Text:

@@ -1,0 +1,98 @@
+"""What server and worker process say to each other, one frozen dataclass each. Plain data; see `frames.py`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from execution.events import Event
+from execution.job import Job
+from execution.spec import Declaration
+from execution.workers.worker import CheckQuestion, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    prompt_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Between jobs, in its turn."""
+
+    unload_models: bool
+    free_memory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskCatalogue:
+    """id: of the question; its answer carries it back. deadline: seconds until nobody waits for the answer."""
+
+    id: int
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskCheck:
+    id: int
+    deadline: float
+    questions: Sequence[CheckQuestion]
+
+
+@dataclass(frozen=True, slots=True)
+class AskSystem:
+    id: int
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The engine is built: jobs can run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Sent at a steady pace; any other message is a sign of life too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Events of the running job, in order, many at a time."""
+
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    id: int
+    declarations: Mapping[str, Declaration]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    id: int
+    verdicts: Sequence[Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    id: int
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CannotSay:
+    """The question raised. reason: one sentence."""
+
+    id: int
+    reason: str
+
+
+Question = AskCatalogue | AskCheck | AskSystem
+Answer = Catalogue | Verdicts | System | CannotSay
+ToWorker = Run | Interrupt | Free | AskCatalogue | AskCheck | AskSystem
+FromWorker = Ready | Alive | Happened | Catalogue | Verdicts | System | CannotSay
