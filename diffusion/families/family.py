@@ -28,14 +28,12 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout(Generic[Config]):
-    """Another naming of the same network."""
+class Layout:
+    """Another naming of the same network's tensors."""
 
     name: str
-    marker: str
-    """A name that is present in this layout and in no other."""
-    names: Callable[[Config], Mapping[str, str]]
-    """Our name of every tensor -> its name in this layout."""
+    names: Callable[[Shapes], Mapping[str, str] | None]
+    """Given the shapes of a file in this layout: its names -> our names. None if the file is in another layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,6 @@ class Family(Generic[Config]):
     text_encoders: tuple[TextEncoderSpec, ...] = ()
     vector: SizeVector | None = None
     """How the vector condition is made of pooled text and sizes; None where the network takes none."""
-    layouts: tuple[Layout[Config], ...] = ()
+    layouts: tuple[Layout, ...] = ()
     activation_factor: float = 1.0
     """Memory of one sampling step relative to SD 1.x at the same latent size and batch."""

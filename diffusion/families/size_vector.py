@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from diffusion.models.embeddings import sinusoidal
+from diffusion.patches.hooks import Role
 
 SIZE_WIDTH = 256
 
@@ -29,12 +30,12 @@ class SizeCondition:
 
 
 class SizeVector(Protocol):
-    def __call__(self, pooled: Tensor, sizes: SizeCondition, role: Literal["positive", "negative"]) -> Tensor:
+    def __call__(self, pooled: Tensor, sizes: SizeCondition, role: Role) -> Tensor:
         """pooled: (B, P). Returns (B, V) float32."""
         ...
 
 
-def sdxl_vector(pooled: Tensor, sizes: SizeCondition, role: Literal["positive", "negative"]) -> Tensor:
+def sdxl_vector(pooled: Tensor, sizes: SizeCondition, role: Role) -> Tensor:
     """Pooled text, original size, crop, target size; (B, 1280) to (B, 2816). The role makes no difference."""
     target_height = sizes.height if sizes.target_height is None else sizes.target_height
     target_width = sizes.width if sizes.target_width is None else sizes.target_width
@@ -42,7 +43,7 @@ def sdxl_vector(pooled: Tensor, sizes: SizeCondition, role: Literal["positive", 
     return _joined(pooled, numbers)
 
 
-def refiner_vector(pooled: Tensor, sizes: SizeCondition, role: Literal["positive", "negative"]) -> Tensor:
+def refiner_vector(pooled: Tensor, sizes: SizeCondition, role: Role) -> Tensor:
     """Pooled text, original size, crop, aesthetic score; (B, 1280) to (B, 2560)."""
     default = 6.0 if role == "positive" else 2.5
     score = default if sizes.aesthetic_score is None else sizes.aesthetic_score

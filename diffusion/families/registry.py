@@ -1,0 +1,51 @@
+"""All model lines, and which of them a file belongs to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diffusion.families.family import Family, Shapes
+from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT
+from diffusion.families.sd15 import INSTRUCT_PIX2PIX, SD15, SD15_INPAINT
+from diffusion.families.sdxl import SDXL, SDXL_INPAINT, SDXL_INSTRUCT_PIX2PIX, SDXL_REFINER
+
+FAMILIES: tuple[Family[Any], ...] = (
+    SD15,
+    SD15_INPAINT,
+    INSTRUCT_PIX2PIX,
+    SD2,
+    SD2_INPAINT,
+    SD2_DEPTH,
+    SDXL,
+    SDXL_INPAINT,
+    SDXL_INSTRUCT_PIX2PIX,
+    SDXL_REFINER,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    family: Family[Any]
+    config: Any
+    """What `family.build` takes."""
+    names: Mapping[str, str] | None = None
+    """The file's names -> the network's; None where they are the same."""
+
+
+def recognise(shapes: Shapes) -> Recognised | None:
+    """What the network with these tensors is, in its published layout or another known one; None if it is unknown.
+
+    Names carry no prefix.
+    """
+    for family in FAMILIES:
+        if (config := family.recognise(shapes)) is not None:
+            return Recognised(family, config)
+    for layout in dict.fromkeys(layout for family in FAMILIES for layout in family.layouts):
+        names = layout.names(shapes)
+        if names is None:
+            continue
+        renamed = {ours: shapes[theirs] for theirs, ours in names.items()}
+        for family in FAMILIES:
+            if layout in family.layouts and (config := family.recognise(renamed)) is not None:
+                return Recognised(family, config, names)
+    return None
