@@ -234,8 +234,8 @@ class _Checker:
             return
         outputs = self._catalogue[source.class_type].outputs
         if not -len(outputs) <= link.slot < len(outputs):
-            count = "no outputs" if not outputs else f"outputs 0 to {len(outputs) - 1}"
-            text = f"node {link.node!r} ({source.class_type}) has {count}, there is no output {link.slot}"
+            count = "no outputs" if not outputs else "one output" if len(outputs) == 1 else f"{len(outputs)} outputs"
+            text = f"node {link.node!r} ({source.class_type}) has {count}, none with the number {link.slot}"
             self._complain_of_link(node, name, link, rule, text)
             return
         received = outputs[link.slot].type
