@@ -1,0 +1,33 @@
+"""All native nodes: the modules that hold them, named one by one."""
+
+from types import ModuleType
+from typing import Any
+
+from execution.spec import NodeSpec
+from nodes import image, image_files, image_upscaling, primitives, strings
+from nodes.declare import Node
+from nodes.signature import DeclarationError
+
+MODULES: tuple[ModuleType, ...] = (
+    image,
+    image_files,
+    image_upscaling,
+    primitives,
+    strings,
+)
+
+
+def all_nodes() -> list[NodeSpec]:
+    """One spec per node, modules in the order above, nodes in the order they are written."""
+    specs: dict[str, NodeSpec] = {}
+    for module in MODULES:
+        for spec in nodes_of(module):
+            if spec.id in specs:
+                raise DeclarationError(f"{spec.id} is declared twice, the second time in {module.__name__}")
+            specs[spec.id] = spec
+    return list(specs.values())
+
+
+def nodes_of(module: ModuleType) -> list[NodeSpec]:
+    found: list[Node[Any, Any]] = [value for value in vars(module).values() if isinstance(value, Node)]
+    return [each.spec for each in found]
