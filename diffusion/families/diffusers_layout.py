@@ -47,7 +47,7 @@ def from_diffusers(shapes: Shapes) -> Mapping[str, str] | None:
     """diffusers' name -> our name for the tensors of a UNet or ControlNet; None if the file is in another layout."""
     if "conv_in.weight" not in shapes or "down_blocks.0.resnets.0.norm1.weight" not in shapes:
         return None
-    down, up = _resnets(shapes, "down_blocks"), _resnets(shapes, "up_blocks")
+    down, up = resnets_per_level(shapes, "down_blocks"), resnets_per_level(shapes, "up_blocks")
     attention = [any(name.startswith(f"up_blocks.{i}.attentions.") for name in shapes) for i in range(len(up))]
     back = {theirs: ours for ours, theirs in _prefixes(down, up, attention).items()}
     return {name: new for name in shapes if (new := rename(name, back)) is not None}
@@ -107,8 +107,8 @@ def _residual(ours: str, theirs: str) -> Iterator[tuple[str, str]]:
         yield ours + our_part, theirs + their_part
 
 
-def _resnets(shapes: Shapes, half: str) -> list[int]:
+def resnets_per_level(shapes: Shapes, half: str) -> list[int]:
     """Residual blocks of each level."""
-    pattern = re.compile(rf"{half}\.(\d+)\.resnets\.(\d+)\.")
+    pattern = re.compile(re.escape(half) + r"\.(\d+)\.resnets\.(\d+)\.")
     found = {(int(m[1]), int(m[2])) for name in shapes if (m := pattern.match(name))}
     return [sum(level == i for level, _ in found) for i in range(1 + max((level for level, _ in found), default=-1))]

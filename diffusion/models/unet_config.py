@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -34,15 +34,24 @@ class UNetConfig:
     """Whether attention scores exceed the range of float16."""
 
 
-def read_unet_config(
-    shapes: Shapes, *, heads: int | None = None, head_width: int | None = None, float32_scores: bool = False
-) -> UNetConfig | None:
+def read_unet_config(shapes: Shapes) -> UNetConfig | None:
     """The configuration of the UNet whose tensors have these names and shapes; None if they are no such UNet.
 
-    Names carry no prefix. What shapes do not tell is given by keyword.
+    Names carry no prefix. Attention heads are left open: shapes do not tell them.
     """
+    if "out.2.weight" not in shapes:
+        return None
+    config = read_input_half(shapes)
+    if config is None:
+        return None
+    per_level = [len(depths) + 1 for depths in config.input_depths]
+    return replace(config, out_channels=shapes["out.2.weight"][0], output_depths=_read_output_half(shapes, per_level))
+
+
+def read_input_half(shapes: Shapes) -> UNetConfig | None:
+    """The same for networks that consist of a UNet's input half and middle; they have no output channels."""
     first = shapes.get("input_blocks.0.0.weight")
-    if first is None or len(first) != 4 or "out.2.weight" not in shapes or "label_emb.weight" in shapes:
+    if first is None or len(first) != 4 or "label_emb.weight" in shapes:
         return None
     if any(".time_stack." in name or ".time_mixer." in name for name in shapes):
         return None  # Stable Video Diffusion: a UNet with layers along time
@@ -50,27 +59,24 @@ def read_unet_config(
     projection = next((s for name, s in shapes.items() if name.endswith(".proj_in.weight")), None)
     if context is None or projection is None:
         return None
-    level_widths, input_depths = _read_input_half(shapes)
+    level_widths, input_depths = _read_input_levels(shapes)
     vector = shapes.get("label_emb.0.0.weight")
     return UNetConfig(
         in_channels=first[1],
-        out_channels=shapes["out.2.weight"][0],
+        out_channels=0,
         base_width=first[0],
         level_widths=level_widths,
         input_depths=input_depths,
-        output_depths=_read_output_half(shapes, [len(depths) + 1 for depths in input_depths]),
+        output_depths=(),
         middle_residuals=sum(f"middle_block.{i}.in_layers.0.weight" in shapes for i in (0, 2)),
         middle_depth=_depth(shapes, "middle_block.1."),
         context_width=context,
         vector_width=vector[1] if vector else None,
         linear_projection=len(projection) == 2,
-        heads=heads,
-        head_width=head_width,
-        float32_scores=float32_scores,
     )
 
 
-def _read_input_half(shapes: Shapes) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+def _read_input_levels(shapes: Shapes) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
     """Width of each level, and transformer layers after each residual block; a level ends with a downsampling."""
     widths: list[int] = []
     depths: list[list[int]] = [[]]

@@ -6,6 +6,7 @@ different hooks, and nothing is ever installed in, or has to be removed from, th
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Literal, Protocol, Self
 
@@ -117,6 +118,26 @@ class Control:
     """Added to the skip connection of input block i alone (ControlNet)."""
     middle: Tensor | None = None
     """Added after the middle block."""
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "Control":
+        """The same residuals, each changed."""
+
+        def each(tensors: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+            return tuple(None if tensor is None else change(tensor) for tensor in tensors)
+
+        return Control(each(self.inputs), each(self.skips), *each((self.middle,)))
+
+    def __add__(self, other: "Control") -> "Control":
+        """Several control networks at once: their residuals are summed."""
+        return Control(
+            tuple(_sum(*pair) for pair in zip_longest(self.inputs, other.inputs)),
+            tuple(_sum(*pair) for pair in zip_longest(self.skips, other.skips)),
+            _sum(self.middle, other.middle),
+        )
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return b if a is None else a if b is None else a + b
 
 
 @dataclass(frozen=True, slots=True)
