@@ -1,0 +1,128 @@
+"""Patched networks: the same modules around changed tensors, the originals untouched.
+
+`patched` never writes to a weight. It makes a shallow copy of the modules on the way to each changed tensor; everything
+else is shared with the original, so taking a patch away is going back to the original network. The changed tensors of
+the last call are remembered with the network: of a new set of patches only those tensors are computed anew whose own
+patches differ, so moving one slider of five costs that one LoRA's layers.
+"""
+
+import copy
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from diffusion.handles import WeightPatch
+
+_MEMORY = "_heddle_patched"
+
+
+class PatchDoesNotFit(ValueError):
+    """A patch names a tensor that the network does not have, or gives one of another shape."""
+
+
+@dataclass
+class _Memory:
+    """What was computed for a network the last time."""
+
+    patches: tuple[WeightPatch, ...] = ()
+    network: nn.Module | None = None
+    tensors: dict[str, tuple[tuple[WeightPatch, ...], Tensor]] = field(
+        default_factory=dict[str, tuple[tuple[WeightPatch, ...], Tensor]]
+    )
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __reduce__(self) -> tuple[type["_Memory"], tuple[()]]:
+        return _Memory, ()  # a copied or pickled network starts without memories
+
+
+def patched(network: nn.Module, patches: Sequence[WeightPatch]) -> nn.Module:
+    """The network with patches applied to its weights in order; the network itself if there are none.
+
+    Patches are applied where the weights are, in float32, and the result has the weight's own dtype. Raises
+    PatchDoesNotFit.
+    """
+    patches = tuple(patches)
+    if not patches:
+        return network
+    memory = _memory_of(network)
+    with memory.lock:
+        if memory.network is None or memory.patches != patches:
+            memory.tensors = _changed_tensors(network, patches, memory.tensors)
+            memory.network = with_tensors(network, {name: tensor for name, (_, tensor) in memory.tensors.items()})
+            memory.patches = patches
+        return memory.network
+
+
+def forget_patched(network: nn.Module) -> None:
+    """Free the tensors that `patched` remembers for this network."""
+    network.__dict__.pop(_MEMORY, None)
+
+
+def _memory_of(network: nn.Module) -> _Memory:
+    # In the instance's own dictionary: it lives and dies with the network, and no module list or state dict sees it.
+    return cast(_Memory, network.__dict__.setdefault(_MEMORY, _Memory()))
+
+
+def _changed_tensors(
+    network: nn.Module, patches: tuple[WeightPatch, ...], known: Mapping[str, tuple[tuple[WeightPatch, ...], Tensor]]
+) -> dict[str, tuple[tuple[WeightPatch, ...], Tensor]]:
+    by_name: dict[str, list[WeightPatch]] = {}
+    for patch in patches:
+        for name in patch.names:
+            by_name.setdefault(name, []).append(patch)
+    originals = network.state_dict()
+    changed: dict[str, tuple[tuple[WeightPatch, ...], Tensor]] = {}
+    for name, mine in by_name.items():
+        if name in known and known[name][0] == tuple(mine):
+            changed[name] = known[name]
+        elif name in originals:
+            changed[name] = tuple(mine), patched_tensor(name, originals[name], mine)
+        else:
+            raise PatchDoesNotFit(f"{mine[0]}: the network has no tensor {name!r}")
+    return changed
+
+
+@torch.no_grad()
+def patched_tensor(name: str, weight: Tensor, patches: Sequence[WeightPatch]) -> Tensor:
+    """One tensor with its patches applied in order, in float32 in between, in the weight's dtype at the end."""
+    result = weight.to(torch.float32)
+    for patch in patches:
+        result = patch.apply(name, result)
+        if result.shape != weight.shape:
+            raise PatchDoesNotFit(f"{patch}: {tuple(result.shape)} for {name!r} of shape {tuple(weight.shape)}")
+    return result.to(weight.dtype)
+
+
+def with_tensors(network: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of the network in which these tensors stand in place of its own; all else is shared with the original."""
+    copies: dict[str, nn.Module] = {"": _shallow(network)}
+    for name, tensor in tensors.items():
+        path, _, leaf = name.rpartition(".")
+        tables = vars(_copied(copies, path))
+        if tables["_parameters"].get(leaf) is not None:
+            tables["_parameters"][leaf] = nn.Parameter(tensor, requires_grad=False)
+        else:
+            tables["_buffers"][leaf] = tensor
+    return copies[""]
+
+
+def _copied(copies: dict[str, nn.Module], path: str) -> nn.Module:
+    if path not in copies:
+        parent, _, child = path.rpartition(".")
+        children = vars(_copied(copies, parent))["_modules"]
+        copies[path] = children[child] = _shallow(children[child])
+    return copies[path]
+
+
+def _shallow(module: nn.Module) -> nn.Module:
+    """The same module with its own tables of parameters, buffers and children, which may then be changed."""
+    twin = copy.copy(module)
+    own = vars(twin)
+    own.pop(_MEMORY, None)
+    for table in ("_parameters", "_buffers", "_modules"):
+        own[table] = dict(own[table])
+    return twin

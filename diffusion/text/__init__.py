@@ -1,0 +1,1 @@
+"""From the words people type to the tensors a diffusion network reads."""
