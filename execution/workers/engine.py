@@ -10,11 +10,14 @@ from execution.workers.worker import CheckQuestion, Emit, Verdict
 
 
 class Engine(Protocol):
-    """`run` is called from one thread, always the same; everything else from another, also while a job runs."""
+    """`run` and `free` are called from the thread that built the engine, a process's main thread where there is one.
+    The questions come one at a time from another thread, also while a job runs; one that takes too long is left alone
+    with its thread, and the next comes from a third."""
 
     def run(self, job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Ending:
-        """Run a job to its end and emit every event, the ending included. Never raises for what a node did.
-        emit may be called from any thread of a node."""
+        """Run a job to its end and emit every event, the ending included, which is returned. Never raises for what a
+        node did. emit may be called from any thread of a node; it waits when nobody keeps up with the events.
+        should_stop is cheap and becomes true once the user wants the job to end."""
         ...
 
     def catalogue(self) -> Mapping[str, Declaration]: ...

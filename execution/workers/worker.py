@@ -20,6 +20,10 @@ class NoAnswer(Exception):
     """The worker did not answer in time, or is not there. What was asked may still happen later."""
 
 
+class WorkerClosed(Exception):
+    """The worker was closed, or could not be built and will not try again."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckQuestion:
     """Ask a node's own validator. values: the constants it names; types: received types of its linked inputs."""
@@ -56,6 +60,10 @@ class Worker(Protocol):
 
     async def start(self) -> None:
         """Begin to start; returns at once. `state` becomes "idle" when jobs can run."""
+        ...
+
+    async def ready(self) -> None:
+        """Return when a job can run here at once. Raises WorkerClosed when none ever will."""
         ...
 
     async def run(self, job: Job, emit: Emit) -> Ending:
