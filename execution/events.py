@@ -148,7 +148,8 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """The worker died, or was ended because it would not stop or stopped answering. cause: one sentence."""
+    """The worker died, or was ended because it no longer answered. cause: one sentence. exit_code, signal: how it
+    died by itself, one of them; both None when it did not."""
 
     prompt_id: str
     at: float

@@ -21,3 +21,12 @@ class Job:
     def client_id(self) -> str | None:
         client = self.extra.get("client_id")
         return client if isinstance(client, str) else None
+
+
+# What a request may carry for the services behind a node: it may reach the node, and nobody else.
+SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
+
+
+def redacted(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """`extra_data` as others may see it, and as it is kept once the job has ended."""
+    return {key: value for key, value in extra.items() if key not in SECRETS}
