@@ -1,0 +1,1 @@
+"""Everything between a network and a finished latent."""
