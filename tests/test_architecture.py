@@ -12,7 +12,10 @@ OURS = {"launch", "compat", "server", "nodes", "execution", "storage", "diffusio
 
 # package -> (ours it may import, third-party it may import)
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
-    "diffusion": (set(), {"torch", "numpy", "safetensors", "transformers", "tokenizers", "einops", "PIL"}),
+    "diffusion": (
+        set(),
+        {"torch", "numpy", "safetensors", "transformers", "tokenizers", "einops", "PIL", "torchsde", "scipy"},
+    ),
     "execution": (set(), set()),
     "storage": (set(), {"PIL"}),
     "nodes": ({"diffusion", "storage", "execution"}, {"torch", "numpy", "PIL", "einops", "safetensors"}),

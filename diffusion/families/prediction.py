@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-PredictionKind = Literal["eps", "v", "edm", "x0", "flow", "lcm"]
+PredictionKind = Literal["eps", "v", "edm", "x0", "flow", "lcm", "img2img", "cosmos_flow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +17,18 @@ class BetaSchedule:
     steps: int = 1000
     zero_terminal_snr: bool = False
     """Rescaled so that the last timestep is pure noise (arXiv:2305.08891)."""
+    kept: int | None = None
+    """A distilled network knows only so many of the timesteps, evenly spaced from the last one down."""
 
 
 @dataclass(frozen=True, slots=True)
 class EdmSchedule:
-    """Continuous noise levels (arXiv:2206.00364); the network's time is 0.25 * ln(sigma)."""
+    """Continuous noise levels (arXiv:2206.00364)."""
 
     sigma_min: float = 0.002
     sigma_max: float = 80.0
+    clock: Literal["log", "tangent", "flow"] = "log"
+    """The network's time: ln(sigma) / 4, or 2 atan(sigma) / pi (arXiv:2202.00512), or sigma / (sigma + 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,14 @@ class FlowSchedule:
     """Entries of the table that schedules index."""
 
 
-NoiseSchedule = BetaSchedule | EdmSchedule | FlowSchedule
+@dataclass(frozen=True, slots=True)
+class CosineSchedule:
+    """The cosine schedule (arXiv:2102.09672) of Stable Cascade (arXiv:2306.00637), shifted in log SNR; time is 0…1."""
+
+    shift: float = 1.0
+
+
+NoiseSchedule = BetaSchedule | EdmSchedule | FlowSchedule | CosineSchedule
 
 
 @dataclass(frozen=True, slots=True)

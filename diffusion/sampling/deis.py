@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, per_row, silent, slope
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, as_floats, per_row, silent, slope
 
 _POINTS = 10_000
 _SIGMA_MIN, _SIGMA_MAX, _TIME_MIN = 0.002, 80.0, 1e-3
@@ -21,7 +21,7 @@ def sample_deis(
     """
     if not 1 <= max_order <= 4:
         raise ValueError(f"deis has orders 1 to 4, not {max_order}")
-    levels: list[float] = sigmas.tolist()
+    levels = as_floats(sigmas)
     steps = len(levels) - 1
     times = _vp_time(sigmas.double().cpu())
     slopes: list[Tensor] = []

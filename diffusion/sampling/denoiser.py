@@ -55,3 +55,8 @@ def per_row(x: Tensor, sigma: float) -> Tensor:
 def slope(x: Tensor, sigma: float, denoised: Tensor) -> Tensor:
     """dx/dsigma of the probability-flow ODE: Karras et al. 2022 (arXiv:2206.00364), eq. 4 for s = 1."""
     return (x - denoised) / sigma
+
+
+def as_floats(sigmas: Tensor) -> list[float]:
+    """A list of sigmas as numbers: a solver's coefficients are computed in double precision, off the device."""
+    return [float(sigma) for sigma in sigmas.cpu()]

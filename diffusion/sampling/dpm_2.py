@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, per_row, silent, slope
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, as_floats, per_row, silent, slope
 from diffusion.sampling.marginals import Marginals
 
 
@@ -14,7 +14,7 @@ def sample_dpm_2(denoiser: Denoiser, x: Tensor, sigmas: Tensor, on_step: OnStep 
 
     Second order, two evaluations a step. x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,).
     """
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         x = _midpoint_step(denoiser, x, sigma, sigma_next, denoised)
@@ -33,7 +33,7 @@ def sample_dpm_2_ancestral(
     s_noise: float = 1.0,
 ) -> Tensor:
     """`sample_dpm_2` to a level below the next, then noise up to it. eta, s_noise: as in `euler_ancestral`."""
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         step = marginals.ancestral(sigma, sigma_next, eta)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, per_row, silent, slope
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, as_floats, per_row, silent, slope
 from diffusion.sampling.marginals import VarianceExploding
 
 _EXPLODING = VarianceExploding()
@@ -32,7 +32,7 @@ def sample_dpm_fast(
     start, end = _ends(sigmas)
     count = evaluations // 3 + 1
     orders = [3] * (count - 2) + [2, 1] if evaluations % 3 == 0 else [3] * (count - 1) + [evaluations % 3]
-    times: list[float] = torch.linspace(-math.log(start), -math.log(end), count + 1, dtype=torch.float64).tolist()
+    times = as_floats(torch.linspace(-math.log(start), -math.log(end), count + 1, dtype=torch.float64))
     for i, order in enumerate(orders):
         sigma, sigma_next = math.exp(-times[i]), math.exp(-times[i + 1])
         down, up = _ancestral(sigma, sigma_next, end, eta)
@@ -85,10 +85,10 @@ def sample_dpm_adaptive(
         else:
             x_low, x_high = step.second(r=1 / 3), step.third()
         tolerated = torch.clamp(rtol * torch.maximum(x_low.abs(), x_previous.abs()), min=atol)
-        error = torch.linalg.norm((x_low - x_high) / tolerated) / x.numel() ** 0.5
-        if not torch.isfinite(error):
+        error = float(((x_low - x_high) / tolerated).square().mean().sqrt())
+        if not math.isfinite(error):
             raise FloatingPointError(f"dpm_adaptive met values that are not finite at sigma {sigma:.4g}")
-        if control.accepts(float(error)):
+        if control.accepts(error):
             # Listeners count accepted steps; how many are to come is only known at the end.
             on_step(Step(accepted, max(len(sigmas) - 1, accepted + 1), sigma, x, x - step.eps * sigma))
             accepted += 1
@@ -161,7 +161,7 @@ class _StepSize:
 
 
 def _ends(sigmas: Tensor) -> tuple[float, float]:
-    levels: list[float] = sigmas.tolist()
+    levels = as_floats(sigmas)
     end = levels[-1] if levels[-1] > 0 else levels[-2]
     return levels[0], end
 

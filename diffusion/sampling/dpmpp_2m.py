@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, GuidedDenoiser, OnStep, Step, per_row, silent
+from diffusion.sampling.denoiser import Denoiser, GuidedDenoiser, OnStep, Step, as_floats, per_row, silent
 
 
 def sample_dpmpp_2m(denoiser: Denoiser, x: Tensor, sigmas: Tensor, on_step: OnStep = silent) -> Tensor:
@@ -15,7 +15,7 @@ def sample_dpmpp_2m(denoiser: Denoiser, x: Tensor, sigmas: Tensor, on_step: OnSt
     """
     previous: Tensor | None = None
     h_last = 0.0
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         if sigma_next == 0:
@@ -31,13 +31,11 @@ def sample_dpmpp_2m(denoiser: Denoiser, x: Tensor, sigmas: Tensor, on_step: OnSt
     return x
 
 
-def sample_dpmpp_2m_cfg_pp(
-    denoiser: GuidedDenoiser, x: Tensor, sigmas: Tensor, on_step: OnStep = silent
-) -> Tensor:
+def sample_dpmpp_2m_cfg_pp(denoiser: GuidedDenoiser, x: Tensor, sigmas: Tensor, on_step: OnStep = silent) -> Tensor:
     """The same with the re-noising direction of CFG++ (arXiv:2406.08070), taken from the unconditional estimates."""
     previous: Tensor | None = None
     h_last = 0.0
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised, unconditional = denoiser.with_unconditional(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         if sigma_next == 0:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, GuidedDenoiser, OnStep, Step, StepNoise, per_row, silent
+from diffusion.sampling.denoiser import Denoiser, GuidedDenoiser, OnStep, Step, StepNoise, as_floats, per_row, silent
 from diffusion.sampling.marginals import Marginals
 
 
@@ -25,7 +25,7 @@ def sample_dpmpp_2s_ancestral(
     x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,), decreasing.
     eta, s_noise: as in `euler_ancestral`.
     """
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         step = marginals.ancestral(sigma, sigma_next, eta)
@@ -56,9 +56,10 @@ def sample_dpmpp_2s_ancestral_cfg_pp(
 ) -> Tensor:
     """The same with the unconditional direction of CFG++ (arXiv:2406.08070): x is shifted by guided - unconditional.
 
-    In the second half of a step the shift takes the unconditional estimate of the midpoint, the newest there is.
+    In the second half of a step the shift takes the unconditional estimate of the midpoint. With it the method does not
+    solve the ODE even when there is no guidance; it is kept because existing pictures were made that way.
     """
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised, unconditional = denoiser.with_unconditional(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         step = marginals.ancestral(sigma, sigma_next, eta)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, per_row, silent
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, as_floats, per_row, silent
 from diffusion.sampling.marginals import Marginals, exponential_step
 
 
@@ -26,7 +26,7 @@ def sample_dpmpp_3m_sde(
     eta, s_noise: as in `dpmpp_2m_sde`.
     """
     past: list[tuple[float, Tensor]] = []  # (length of the step taken from it, estimate), the newest first
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         if sigma_next == 0:

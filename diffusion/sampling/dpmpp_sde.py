@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, per_row, silent
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, as_floats, per_row, silent
 from diffusion.sampling.marginals import Marginals, VarianceExploding
 
 _EXPLODING = VarianceExploding()
@@ -30,7 +30,7 @@ def sample_dpmpp_sde(
     x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,), decreasing, lambda finite.
     eta, s_noise: as in `euler_ancestral`. r: where in lambda the second evaluation lies, in 0…1.
     """
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         if sigma_next == 0:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, per_row, silent
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, as_floats, per_row, silent
 from diffusion.sampling.marginals import Marginals
 
 _POINTS = 200
@@ -40,7 +40,7 @@ def sample_er_sde(
     if solver_type == "ODE" or (solver_type == "Reverse-time SDE" and eta == 0):
         eta = s_noise = 0.0
     phi = _er_phi if solver_type == "ER-SDE" else _power(1 + eta)
-    levels: list[float] = sigmas.tolist()
+    levels = as_floats(sigmas)
     scaled = [math.exp(-marginals.half_log_snr(s)) if s > 0 else 0.0 for s in levels]
     older: Tensor | None = None
     older_first: Tensor | None = None
@@ -51,36 +51,36 @@ def sample_er_sde(
         if sigma_next == 0:
             x = denoised
             continue
-        l, l_next = scaled[i], scaled[i + 1]
-        alpha, alpha_next = sigma / l, sigma_next / l_next
-        r = _at(phi, l_next) / _at(phi, l)
+        level, level_next = scaled[i], scaled[i + 1]
+        alpha, alpha_next = sigma / level, sigma_next / level_next
+        r = _at(phi, level_next) / _at(phi, level)
         x = x * (alpha_next / alpha * r) + denoised * (alpha_next * (1 - r))
         if older is not None and max_stage >= 2:
-            dl = l_next - l
+            dl = level_next - level
             width = -dl / _POINTS
-            points = l_next + torch.arange(_POINTS, dtype=torch.float64) * width
+            points = level_next + torch.arange(_POINTS, dtype=torch.float64) * width
             inverse = 1 / phi(points)
-            first = (denoised - older) / (l - scaled[i - 1])
-            x = x + first * (alpha_next * (dl + float(inverse.sum()) * width * _at(phi, l_next)))
+            first = (denoised - older) / (level - scaled[i - 1])
+            x = x + first * (alpha_next * (dl + float(inverse.sum()) * width * _at(phi, level_next)))
             if older_first is not None and max_stage >= 3:
-                second = (first - older_first) / ((l - scaled[i - 2]) / 2)
-                moment = float(((points - l) * inverse).sum()) * width * _at(phi, l_next)
+                second = (first - older_first) / ((level - scaled[i - 2]) / 2)
+                moment = float(((points - level) * inverse).sum()) * width * _at(phi, level_next)
                 x = x + second * (alpha_next * (dl**2 / 2 + moment))
             older_first = first
         if s_noise > 0:
-            deviation = math.sqrt(max(l_next**2 - (l * r) ** 2, 0.0))
+            deviation = math.sqrt(max(level_next**2 - (level * r) ** 2, 0.0))
             x = x + noise(sigma, sigma_next) * (alpha_next * s_noise * deviation)
         older = denoised
     return x
 
 
-def _er_phi(l: Tensor) -> Tensor:
-    return l * (torch.exp(l**0.3) + 10)
+def _er_phi(level: Tensor) -> Tensor:
+    return level * (torch.exp(level**0.3) + 10)
 
 
 def _power(exponent: float) -> Callable[[Tensor], Tensor]:
-    return lambda l: l**exponent
+    return lambda level: level**exponent
 
 
-def _at(phi: Callable[[Tensor], Tensor], l: float) -> float:
-    return float(phi(torch.tensor(l, dtype=torch.float64)))
+def _at(phi: Callable[[Tensor], Tensor], level: float) -> float:
+    return float(phi(torch.tensor(level, dtype=torch.float64)))

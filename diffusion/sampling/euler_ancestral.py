@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, per_row, silent, slope
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, as_floats, per_row, silent, slope
 from diffusion.sampling.marginals import Marginals
 
 
@@ -24,7 +24,7 @@ def sample_euler_ancestral(
     x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,), decreasing.
     eta: share of the reverse diffusion's noise, 0 is plain Euler. s_noise: factor on the noise added.
     """
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         step = marginals.ancestral(sigma, sigma_next, eta)

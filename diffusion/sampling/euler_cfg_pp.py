@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import GuidedDenoiser, OnStep, Step, StepNoise, per_row, silent, slope
+from diffusion.sampling.denoiser import GuidedDenoiser, OnStep, Step, StepNoise, as_floats, per_row, silent, slope
 from diffusion.sampling.marginals import Marginals, VarianceExploding
 
 _ANCESTRAL = VarianceExploding()
@@ -29,7 +29,7 @@ def sample_euler_cfg_pp(
     eta: as in `euler_ancestral`; above 0 needs `noise`.
     version: "alternative" keeps Euler's step and shifts the state instead, x - guided + unconditional.
     """
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised, unconditional = denoiser.with_unconditional(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         if version == "alternative":
@@ -62,6 +62,4 @@ def sample_euler_ancestral_cfg_pp(
     s_noise: float = 1.0,
 ) -> Tensor:
     """`sample_euler_cfg_pp` with noise added after every step."""
-    return sample_euler_cfg_pp(
-        denoiser, x, sigmas, on_step, marginals=marginals, noise=noise, eta=eta, s_noise=s_noise
-    )
+    return sample_euler_cfg_pp(denoiser, x, sigmas, on_step, marginals=marginals, noise=noise, eta=eta, s_noise=s_noise)

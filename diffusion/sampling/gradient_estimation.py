@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, GuidedDenoiser, OnStep, Step, per_row, silent, slope
+from diffusion.sampling.denoiser import Denoiser, GuidedDenoiser, OnStep, Step, as_floats, per_row, silent, slope
 
 
 def sample_gradient_estimation(
@@ -15,7 +15,7 @@ def sample_gradient_estimation(
     x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,), decreasing. gamma: 1 is Euler.
     """
     previous: Tensor | None = None
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         if sigma_next == 0:
@@ -33,7 +33,7 @@ def sample_gradient_estimation_cfg_pp(
 ) -> Tensor:
     """The same from the guided estimate along the unconditional slope: CFG++ (arXiv:2406.08070)."""
     previous: Tensor | None = None
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised, unconditional = denoiser.with_unconditional(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         if sigma_next == 0:

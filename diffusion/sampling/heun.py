@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, per_row, silent, slope
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, as_floats, per_row, silent, slope
 
 
 def sample_heun(denoiser: Denoiser, x: Tensor, sigmas: Tensor, on_step: OnStep = silent) -> Tensor:
@@ -12,7 +12,7 @@ def sample_heun(denoiser: Denoiser, x: Tensor, sigmas: Tensor, on_step: OnStep =
 
     x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,), decreasing.
     """
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         d = slope(x, sigma, denoised)

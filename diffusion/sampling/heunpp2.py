@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, per_row, silent, slope
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, as_floats, per_row, silent, slope
 
 
 def sample_heunpp2(denoiser: Denoiser, x: Tensor, sigmas: Tensor, on_step: OnStep = silent) -> Tensor:
@@ -14,7 +14,7 @@ def sample_heunpp2(denoiser: Denoiser, x: Tensor, sigmas: Tensor, on_step: OnSte
 
     x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,), decreasing.
     """
-    levels: list[float] = sigmas.tolist()
+    levels = as_floats(sigmas)
     steps = len(levels) - 1
     for i in range(steps):
         sigma, sigma_next = levels[i], levels[i + 1]

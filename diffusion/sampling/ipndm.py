@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, per_row, silent, slope
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, as_floats, per_row, silent, slope
 
 _EQUAL = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 """Adams-Bashforth weights of the newest slope and those before it, by order."""
@@ -44,7 +44,7 @@ def _multistep(
 ) -> Tensor:
     if not 1 <= max_order <= 4:
         raise ValueError(f"ipndm has orders 1 to 4, not {max_order}")
-    levels: list[float] = sigmas.tolist()
+    levels = as_floats(sigmas)
     steps = len(levels) - 1
     slopes: list[Tensor] = []
     for i in range(steps):

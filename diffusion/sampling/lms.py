@@ -5,17 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, per_row, silent, slope
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, as_floats, per_row, silent, slope
 
 
-def sample_lms(
-    denoiser: Denoiser, x: Tensor, sigmas: Tensor, on_step: OnStep = silent, *, order: int = 4
-) -> Tensor:
+def sample_lms(denoiser: Denoiser, x: Tensor, sigmas: Tensor, on_step: OnStep = silent, *, order: int = 4) -> Tensor:
     """Integrates the polynomial through the last `order` slopes (Crowson, k-diffusion). One evaluation a step.
 
     x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,), decreasing. order: at least 1.
     """
-    levels: list[float] = sigmas.tolist()
+    levels = as_floats(sigmas)
     steps = len(levels) - 1
     slopes: list[Tensor] = []
     for i in range(steps):

@@ -109,7 +109,7 @@ class ExponentialStep:
 
 
 def exponential_step(marginals: Marginals, sigma: float, sigma_next: float, eta: float) -> ExponentialStep:
-    """DPM-Solver++ (arXiv:2211.01095, eq. 14 for eta = 1; eta = 0 is the ODE). Both sigmas must have a finite lambda."""
+    """DPM-Solver++ (arXiv:2211.01095): the SDE for eta = 1, the ODE for eta = 0. Both sigmas need a finite lambda."""
     h = marginals.half_log_snr(sigma_next) - marginals.half_log_snr(sigma)
     return ExponentialStep(
         h=h * (1 + eta),

@@ -4,6 +4,7 @@ Seeds are drawn on the CPU and in float32: one seed must be one picture on every
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ def initial_noise(shape: Sequence[int], seed: int, batch_index: Sequence[int] | 
         return torch.randn(tuple(shape), generator=generator, dtype=torch.float32)
     if len(batch_index) != shape[0] or min(batch_index, default=0) < 0:
         raise ValueError(
-            f"batch_index holds {list(batch_index)}; expected {shape[0]} places from 0 up, one for each latent in the batch"
+            f"batch_index holds {list(batch_index)}; expected {shape[0]} places from 0 up, one for each latent"
         )
     places = sorted(set(batch_index))
     rows: dict[int, Tensor] = {}
@@ -77,9 +78,12 @@ class BrownianNoise:
 
     def __init__(self, x: Tensor, sigma_min: float, sigma_max: float, seed: int, device: torch.device | str = "cpu"):
         """x: gives shape and the device of the results. device: where the tree draws; results differ between kinds."""
-        import torchsde  # late: it loads scipy, which only these samplers need
+        # Late: it loads scipy, which only these samplers need.
+        import torchsde  # pyright: ignore[reportMissingTypeStubs]  # it has none
 
         self._device = x.device
+        # The tree knows its ends to six digits and warns of anything beyond.
+        self._ends = round(_float32(sigma_min), 6), round(_float32(sigma_max), 6)
         self._path = torchsde.BrownianTree(
             t0=torch.tensor(sigma_min),
             w0=torch.zeros(x.shape, dtype=torch.float32, device=device),
@@ -89,6 +93,13 @@ class BrownianNoise:
 
     def __call__(self, sigma: float, sigma_next: float) -> Tensor:
         low, high = sorted((sigma, sigma_next))
-        increment: Tensor = self._path(torch.tensor(low), torch.tensor(high))
+        increment = cast(Tensor, self._path(self._inside(low), self._inside(high)))
         sign = 1.0 if sigma < sigma_next else -1.0
         return (increment * (sign / (high - low) ** 0.5)).to(self._device)
+
+    def _inside(self, sigma: float) -> float:
+        return min(max(_float32(sigma), self._ends[0]), self._ends[1])
+
+
+def _float32(value: float) -> float:
+    return float(torch.tensor(value, dtype=torch.float32))

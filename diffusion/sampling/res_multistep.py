@@ -5,7 +5,17 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, GuidedDenoiser, OnStep, Step, StepNoise, per_row, silent, slope
+from diffusion.sampling.denoiser import (
+    Denoiser,
+    GuidedDenoiser,
+    OnStep,
+    Step,
+    StepNoise,
+    as_floats,
+    per_row,
+    silent,
+    slope,
+)
 from diffusion.sampling.marginals import VarianceExploding
 
 _EXPLODING = VarianceExploding()
@@ -27,7 +37,7 @@ def sample_res_multistep(
     eta, s_noise: as in `euler_ancestral`; eta above 0 needs `noise`.
     """
     previous: tuple[Tensor, float, float] | None = None
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         step = _EXPLODING.ancestral(sigma, sigma_next, eta)
@@ -55,7 +65,7 @@ def sample_res_multistep_cfg_pp(
 ) -> Tensor:
     """The same along the unconditional direction, from the guided estimate: CFG++ (arXiv:2406.08070)."""
     previous: tuple[Tensor, float, float] | None = None
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised, unconditional = denoiser.with_unconditional(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         step = _EXPLODING.ancestral(sigma, sigma_next, eta)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, per_row, silent
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, as_floats, per_row, silent
 from diffusion.sampling.marginals import Marginals
 
 Tau = Callable[[float], float]
@@ -33,7 +33,7 @@ def sample_sa_solver(
     x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,), decreasing, lambda finite.
     use_pece: evaluate again after correcting. simple_order_2: the paper's simplified coefficients of order 2.
     """
-    levels: list[float] = sigmas.tolist()
+    levels = as_floats(sigmas)
     steps = len(levels) - 1
     lambdas = [marginals.half_log_snr(s) if s > 0 else math.inf for s in levels]
     ends_at_zero = levels[-1] == 0

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, per_row, silent
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, as_floats, per_row, silent
 from diffusion.sampling.marginals import Marginals
 
 
@@ -27,7 +27,7 @@ def sample_seeds_2(
     x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,), decreasing, lambda finite.
     eta: strength of the reverse SDE, 0 is the ODE. s_noise: factor on its noise. r: place of the middle in lambda.
     """
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         if sigma_next == 0:
@@ -59,7 +59,7 @@ def sample_seeds_3(
 
     Parameters as in `sample_seeds_2`; r_1 < r_2 are the places of the two inner levels in lambda.
     """
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas.tolist())):
+    for i, (sigma, sigma_next) in enumerate(pairwise(as_floats(sigmas))):
         denoised = denoiser(x, per_row(x, sigma))
         on_step(Step(i, len(sigmas) - 1, sigma, x, denoised))
         if sigma_next == 0:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from diffusion.sampling.denoiser import Denoiser, OnStep, Step, per_row, silent
+from diffusion.sampling.denoiser import Denoiser, OnStep, Step, as_floats, per_row, silent
 
 _LAST_SIGMA = 1e-3
 
@@ -24,7 +24,7 @@ def sample_uni_pc(
     x: latent at noise level sigmas[0], (B, C, H, W). sigmas: (steps + 1,), decreasing.
     variant: B(h) = h or e^h - 1.
     """
-    levels: list[float] = sigmas.tolist()
+    levels = as_floats(sigmas)
     if levels[-1] == 0:
         levels[-1] = _LAST_SIGMA
     steps = len(levels) - 1
