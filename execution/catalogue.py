@@ -1,11 +1,10 @@
 """Declarations as plain JSON, for the pipe between processes and for the disk: what goes in comes out equal."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from enum import Enum
 from typing import Any, cast
 
+from execution.plain import plain
 from execution.spec import Declaration, InputSpec, OutputSpec
 
 
@@ -21,8 +20,7 @@ _DECLARATION_DEFAULTS = _defaults(Declaration)
 def to_plain(catalogue: Mapping[str, Declaration]) -> dict[str, Any]:
     """Declarations → JSON-able data. Fields at their defaults are left out, so the common case is small.
 
-    Values that JSON does not know (third-party options hold all sorts) become what comes nearest: infinities the
-    largest float, NaN null, enums their value, sets sorted lists, anything else its text.
+    Values that JSON does not know (third-party options hold all sorts) become what comes nearest, see `plain`.
     """
     return {id: _declaration_to_plain(declaration) for id, declaration in catalogue.items()}
 
@@ -33,27 +31,6 @@ def from_plain(data: Mapping[str, Any]) -> dict[str, Declaration]:
         return {id: _declaration_from_plain(entry) for id, entry in data.items()}
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"this is not a catalogue of nodes: {error}") from error
-
-
-def plain(value: object) -> Any:
-    """The nearest value that survives JSON unchanged. Tuples become lists."""
-    if value is None or isinstance(value, bool | int) or type(value) is str:
-        return value
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        return max(-1.7976931348623157e308, min(1.7976931348623157e308, value))
-    if isinstance(value, Enum):
-        return plain(value.value)
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in cast(Mapping[object, object], value).items()}
-    if isinstance(value, set | frozenset):
-        return sorted((plain(item) for item in cast(set[object], value)), key=str)
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [plain(item) for item in cast(Sequence[object], value)]
-    return str(value)
 
 
 def _declaration_to_plain(declaration: Declaration) -> dict[str, Any]:

@@ -109,12 +109,16 @@ def parse_node(id: object, raw: object, limits: Limits) -> Node:
     wrapped = _NONE
     for name, value in cast(Mapping[Any, Any], inputs).items():
         kind = cast(type[object], type(value))
+        if type(name) is not str:
+            _reject("The names of a node's inputs must be text", f"Node ID '#{id}'", id, fields)
         if kind is list or kind is tuple:
             match value:
                 case [str(source), int(slot)] if slot is not True and slot is not False:
                     links[name] = Link(source, slot)
                 case _:
                     malformed = {**malformed, name: list(value)}
+        elif kind is Link:  # only expansions hold one
+            links[name] = value
         elif kind is dict and LITERAL in value:
             constants[name] = value[LITERAL]
             wrapped = wrapped | {name}

@@ -29,6 +29,7 @@ Catalogue = Mapping[str, Declaration]
 # looked for, in prompt order, and the rest left out.
 _MOST_DEPENDENTS = 200_000
 _MOST_CYCLES = 10
+_JSON_TYPES = (type(None), bool, int, float, str, list, dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def check_nodes(graph: Graph, ids: Sequence[str], catalogue: Catalogue, rules: R
     for id in ids:
         if graph[id].class_type not in catalogue:
             raise PromptRejected(_unknown_class(graph[id], catalogue))
-    checker = _Checker(graph, catalogue, rules, {}, set())
+    checker = _Checker(graph, catalogue, rules, {}, set(), foreign=True)
     mine = set(ids)
     inside = walk(ids, lambda id: [link.node for link in graph[id].links.values() if link.node in mine])
     checker.check(inside)
@@ -170,7 +171,9 @@ class _Checker:
         rules: RuleBook,
         verdicts: Mapping[str, Verdict],
         outputs: set[str],
+        foreign: bool = False,
     ):
+        """foreign: constants may be what JSON does not know, and are then taken as they are."""
         self.errors: dict[str, list[Problem]] = {}
         self.converted: dict[str, dict[str, Any]] = {}
         self._graph = graph
@@ -178,6 +181,7 @@ class _Checker:
         self._rules = rules
         self._verdicts = verdicts
         self._outputs = outputs
+        self._foreign = foreign
 
     def check(self, walked: Walk) -> dict[str, bool]:
         """Which of the walked nodes are valid, with everything upstream of them."""
@@ -203,7 +207,7 @@ class _Checker:
             name = rule.spec.name
             if name in constants:
                 value = constants[name]
-                if rule.accepts_as_is(value):
+                if rule.accepts_as_is(value) or (self._foreign and type(value) not in _JSON_TYPES):
                     continue
                 new, problem = rule.check(value)
                 if problem is not None:

@@ -1,9 +1,17 @@
 """A few nodes and ways to write graphs, small enough to know by heart, for tests of the engine."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from execution.spec import Declaration, InputSpec, OutputSpec
+from execution.cache import Cache
+from execution.events import Cached, Ending, Event, NodeFinished, NodeStarted
+from execution.executor import Executor
+from execution.job import Job
+from execution.prompt import parse
+from execution.registry import Registry, catalogue_of
+from execution.spec import Declaration, InputSpec, NodeResult, NodeSpec, OutputSpec
+from execution.validate import validate
 
 ApiGraph = dict[str, Any]
 
@@ -40,3 +48,72 @@ def api(class_type: str, title: str | None = None, **inputs: Any) -> dict[str, A
     if title is not None:
         node["_meta"] = {"title": title}
     return node
+
+
+# Nodes that run
+
+
+def number(value: int) -> NodeResult:
+    return NodeResult((value,))
+
+
+def add(a: Any, b: Any) -> NodeResult:
+    return NodeResult((a + b,))
+
+
+def show(x: Any) -> NodeResult:
+    return NodeResult((), {"text": [x]})
+
+
+BASIC = [
+    NodeSpec(declare("Number", {"value": ("INT", {"min": 0, "max": 1000})}), number),
+    NodeSpec(declare("Add", {"a": "INT", "b": "INT"}), add),
+    NodeSpec(declare("Show", {"x": "*"}, (), is_output=True), show),
+]
+
+
+@dataclass
+class Ran:
+    """What a job did. events: all of them. ending: the last. shown: node id → UI. ran: ids called, in order."""
+
+    events: list[Event]
+    ending: Ending
+    shown: dict[str, Any]
+    ran: list[str]
+    cached: list[str]
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class Bench:
+    """An executor and a way to run graphs on it, validated first as a server would."""
+
+    def __init__(self, *specs: NodeSpec, cache: Cache | None = None, **options: Any):
+        self.registry = Registry([*BASIC, *specs])
+        self.executor = Executor(self.registry, cache, clock=lambda: 0.0, **options)
+        self._jobs = 0
+
+    def run(
+        self,
+        graph: ApiGraph,
+        targets: list[str] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        extra: dict[str, Any] | None = None,
+    ) -> Ran:
+        validated = validate(parse(graph), catalogue_of(self.registry), targets)
+        self._jobs += 1
+        job = Job(f"job-{self._jobs}", 0, validated.graph, validated.outputs, extra or {})
+        return self.run_job(job, should_stop)
+
+    def run_job(self, job: Job, should_stop: Callable[[], bool] = lambda: False) -> Ran:
+        events: list[Event] = []
+        ending = self.executor.run(job, events.append, should_stop)
+        assert events[-1] is ending
+        return Ran(
+            events,
+            ending,
+            {e.node.id: e.ui for e in events if isinstance(e, NodeFinished) and e.ui},
+            [e.node.id for e in events if isinstance(e, NodeStarted)],
+            [id for e in events if isinstance(e, Cached) for id in e.nodes],
+        )

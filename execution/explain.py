@@ -1,0 +1,121 @@
+"""Why a node ran again: what is different from the last time a prompt held a node of this id and class.
+
+Keeping track costs a few references per node; the sentence is made when somebody asks.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from execution.cache import Cache, KeepNothing
+from execution.plain import short
+from execution.prompt import Node
+from execution.signature import Signature, is_once_only
+
+_MOST_REMEMBERED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A node as a prompt held it. parents: source id → signature."""
+
+    node: Node
+    signature: Signature
+    fingerprint: Any
+    signed: Mapping[str, Signature]
+
+
+class Memory:
+    """How each node looked in the last prompt that held it."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Seen] = {}
+
+    def get(self, id: str) -> Seen | None:
+        return self._seen.get(id)
+
+    def remember(self, nodes: Iterable[Seen]) -> None:
+        """Replaces what was known of these ids. The least recently seen are forgotten when there are very many."""
+        for seen in nodes:
+            self._seen.pop(seen.node.id, None)
+            self._seen[seen.node.id] = seen
+        while len(self._seen) > _MOST_REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+
+    def clear(self) -> None:
+        self._seen.clear()
+
+
+def why(now: Seen, before: Seen | None, cache: Cache) -> str:
+    """One sentence without a full stop."""
+    if isinstance(cache.mode, KeepNothing):
+        return "results are not kept"
+    if before is None or before.node.class_type != now.node.class_type:
+        return "its result was dropped to make room" if cache.was_dropped(now.signature) else "it never ran before"
+    if is_once_only(now.signature):
+        if _is_never_equal(now.fingerprint):
+            return "it asks to run every time"
+        upstream = _upstream(now, before)
+        return upstream or "it has an input that can never be equal to another"
+    if cache.was_dropped(now.signature):
+        return "its result was dropped to make room"
+    if before.signature == now.signature:
+        return "it did not finish the last time"
+    return (
+        _constants(now.node, before.node)
+        or _fingerprint(now, before)
+        or _links(now, before)
+        or "it never ran with these inputs"
+    )
+
+
+def _constants(now: Node, before: Node) -> str | None:
+    for name, value in now.constants.items():
+        if name in before.constants:
+            old = before.constants[name]
+            if type(old) is not type(value) or old != value:
+                return f"input `{name}` changed from {_quoted(old)} to {_quoted(value)}"
+        elif name in before.links:
+            return f"input `{name}` is no longer connected"
+        else:
+            return f"input `{name}` is new"
+    for name in (*before.constants, *before.links):
+        if name not in now.constants and name not in now.links:
+            return f"input `{name}` is gone"
+    return None
+
+
+def _fingerprint(now: Seen, before: Seen) -> str | None:
+    if now.fingerprint != before.fingerprint:
+        return "what it reads from outside changed"
+    return None
+
+
+def _links(now: Seen, before: Seen) -> str | None:
+    for name, link in now.node.links.items():
+        old = before.node.links.get(name)
+        if old is None:
+            return f"input `{name}` is newly connected"
+        if now.signed.get(link.node) == before.signed.get(old.node) and link.slot == old.slot:
+            continue
+        if link.node != old.node:
+            return f"input `{name}` comes from node {link.node} instead of {old.node}"
+        if link.slot != old.slot:
+            return f"input `{name}` comes from another output of node {link.node}"
+        return f"upstream node {link.node} changed"
+    return None
+
+
+def _upstream(now: Seen, before: Seen) -> str | None:
+    for link in now.node.links.values():
+        if is_once_only(now.signed.get(link.node, now.signature)):
+            return f"upstream node {link.node} changed"
+    return _constants(now.node, before.node)
+
+
+def _is_never_equal(value: Any) -> bool:
+    return isinstance(value, float) and value != value
+
+
+def _quoted(value: Any) -> str:
+    return repr(short(value, 60)) if isinstance(value, str) else short(value, 60)
