@@ -5,10 +5,9 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
 
 from storage import atomic
+from storage.incoming import Incoming
 from storage.listing import input_files
 from storage.names import FILE_KINDS, BadName, FileKind, beneath, parts, split_annotation
 
@@ -66,28 +65,17 @@ def file_kind(text: str) -> FileKind:
     raise BadName(text, "is no kind of file; expected input, output or temp")
 
 
-class Upload:
-    """A file on its way in: `write` as it comes, then `store` under a name, or `discard`.
-
-    Bytes go to a hidden file of the input folder, hashed in passing; memory does not grow with the file."""
+class Upload(Incoming):
+    """A user's file on its way in: `write` as it comes, then `store` under a name, or `discard`. Hashed in passing."""
 
     def __init__(self, roots: dict[FileKind, Path]):
+        super().__init__(roots["input"])
         self._roots = roots
-        self._scope = contextlib.ExitStack()
-        self._file, self._part = self._scope.enter_context(atomic.partial(roots["input"]))
         self._hash = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def path(self) -> Path:
-        """The hidden file, for a look at what came before it is stored."""
-        self._file.flush()
-        return self._part
 
     def write(self, chunk: bytes) -> None:
-        self._file.write(chunk)
+        super().write(chunk)
         self._hash.update(chunk)
-        self.size += len(chunk)
 
     def store(self, name: str, subfolder: str = "", kind: FileKind = "input", overwrite: bool = False) -> str:
         """Put the file in its place and return the name it got.
@@ -96,7 +84,7 @@ class Upload:
         on, unless `overwrite`. Raises BadName for names that are empty or lead outside."""
         if not parts(name) or name.endswith(("/", "\\")):
             raise BadName(name, "is no file name")
-        atomic.finish(self._file)
+        self.finish()
         target = beneath(self._roots[kind], f"{subfolder}/{name}" if subfolder else name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -122,18 +110,6 @@ class Upload:
                     continue
                 return called
 
-    def discard(self) -> None:
-        """Forget what came. Harmless after `store`."""
-        self._scope.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.discard()
-
     def _same(self, path: Path) -> bool:
         try:
             if path.stat().st_size != self.size:
@@ -146,15 +122,11 @@ class Upload:
     @contextlib.contextmanager
     def _beside(self, target: Path):
         """The received file on the file system of its target: usually it is there already."""
-        if os.stat(self._part).st_dev == os.stat(target.parent).st_dev:
-            yield self._part
+        if os.stat(self.path).st_dev == os.stat(target.parent).st_dev:
+            yield self.path
             return
         with atomic.partial(target.parent) as (copy, part):
-            with self._part.open("rb") as source:
-                _copy(source, copy)
+            with self.path.open("rb") as source:
+                shutil.copyfileobj(source, copy, _CHUNK)
             atomic.finish(copy)
             yield part
-
-
-def _copy(source: BinaryIO, target: BinaryIO) -> None:
-    shutil.copyfileobj(source, target, _CHUNK)

@@ -1,0 +1,110 @@
+"""One websocket: what waits for it, what it said it can do, and the two loops that write and read."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from typing import Any, cast
+
+from aiohttp import WSMsgType, web
+
+from server import messages
+from server.outbox import Frame, Outbox
+from server.progress import JobView
+
+logger = logging.getLogger(__name__)
+
+IN_PER_SECOND, IN_BURST = 50, 200
+TRY_AGAIN_LATER, POLICY, GOING_AWAY = 1013, 1008, 1001
+_PATIENCE = 5.0
+# A client this far behind on a large job is told of the nodes that changed last.
+_DIRTY_ROWS = 1024
+
+
+class Client:
+    """flags: what the client negotiated; only the value true counts, so ask `supports`."""
+
+    def __init__(self, id: str, socket: web.WebSocketResponse, request: web.Request, flags: dict[str, Any]):
+        self.id, self.flags = id, flags
+        self.outbox = Outbox()
+        self._socket, self._request = socket, request
+        self._dirty: dict[str, dict[str, dict[str, Any]]] = {}
+        self._tokens, self._counted = float(IN_BURST), time.monotonic()
+
+    def supports(self, flag: str) -> bool:
+        return self.flags.get(flag) is True
+
+    def tell_progress(self, view: JobView, row: dict[str, Any], small: Frame) -> None:
+        """Put a `progress_state` in the outbox, by the rule of `server.progress`. small: the full one, ready."""
+        if not view.large:
+            self.outbox.put(small, key=("state", view.prompt_id))
+            return
+        waiting = self._dirty.get(view.prompt_id)
+        if waiting is None:
+            waiting = self._dirty[view.prompt_id] = {}
+            self.outbox.put(lambda: self._changed(view))
+        waiting[row["node_id"]] = row
+        if len(waiting) > _DIRTY_ROWS:
+            del waiting[next(iter(waiting))]
+
+    def forget_waiting(self) -> None:
+        self.outbox.clear()
+        self._dirty.clear()
+
+    async def write(self) -> None:
+        """Send what waits, in order, until the socket is gone. A slow reader holds up nobody but itself."""
+        with contextlib.suppress(ConnectionError, RuntimeError):  # closed meanwhile: the reading loop sees it too
+            while not self._socket.closed:
+                frame = await self.outbox.take()
+                if isinstance(frame, str):
+                    await self._socket.send_str(frame)
+                else:
+                    await self._socket.send_bytes(frame)
+
+    async def read(self) -> None:
+        """Listen until the socket closes. The only thing a client can say is what it supports."""
+        async for said in self._socket:
+            if not self._may_speak():
+                await self._socket.close(code=POLICY, message=b"too many messages")
+                return
+            if said.type is WSMsgType.TEXT:
+                self._hear(cast(str, said.data))
+
+    async def close(self, code: int, reason: bytes) -> None:
+        """Close, and do not wait for long on someone who does not read."""
+        with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
+            await asyncio.wait_for(self._socket.close(code=code, message=reason, drain=False), _PATIENCE)
+        if (transport := self._request.transport) is not None:
+            transport.abort()
+
+    def _hear(self, text: str) -> None:
+        try:
+            said: Any = json.loads(text)
+        except (ValueError, RecursionError):
+            logger.debug("client %s sent text that is not JSON", ascii(self.id))
+            return
+        if not isinstance(said, dict):
+            return
+        parsed = cast(dict[str, Any], said)
+        data = parsed.get("data")
+        if parsed.get("type") == "feature_flags" and isinstance(data, dict):
+            self.flags.clear()
+            self.flags.update(cast(dict[str, Any], data))
+            self.on_flags()
+
+    def on_flags(self) -> None:
+        """Replaced by the hub: the client said what it supports."""
+
+    def _changed(self, view: JobView) -> str:
+        """The nodes that run now and those that changed since this client was last told."""
+        rows = self._dirty.pop(view.prompt_id, {})
+        running = {id: view.rows[id] for id in view.executing if id in view.rows}
+        return messages.progress_state(view.prompt_id, {**rows, **running})
+
+    def _may_speak(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(IN_BURST, self._tokens + (now - self._counted) * IN_PER_SECOND)
+        self._counted = now
+        self._tokens -= 1
+        return self._tokens >= 0

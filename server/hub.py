@@ -1,0 +1,286 @@
+"""Who hears what: events come in one by one on the event loop, frames go to the clients they concern.
+
+A job's messages go to the client that submitted it. Of a job without a client, everybody learns progress and
+interruption, and nothing else; its pictures and texts go only to clients that asked for them (`watch_all_jobs`).
+A client id "" hears of nothing but the queue.
+
+A client that comes back with its id takes over from its old socket, which stays open and hears nothing more, and is
+told where things stand: the queue, the node that runs, the progress, the last picture.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from execution.events import (
+    Broadcast,
+    Cached,
+    Crashed,
+    Event,
+    Failed,
+    Filed,
+    Interrupted,
+    NodeBlocked,
+    NodeFinished,
+    NodeStarted,
+    Preview,
+    Progress,
+    QueueChanged,
+    Queued,
+    Started,
+    Succeeded,
+    Text,
+)
+from execution.job import Job
+from server import messages
+from server.client import GOING_AWAY, TRY_AGAIN_LATER, Client
+from server.outbox import Frame, Overflow
+from server.progress import JobView
+
+logger = logging.getLogger(__name__)
+
+MOST_CLIENTS = 1024
+_REMEMBERED_FLAGS = 1024
+RESYNC, WATCH_ALL, METADATA = "resync", "watch_all_jobs", "supports_preview_metadata"
+
+
+class Hub:
+    """job_of: the job of a prompt id while it waits or runs; asked once per job. remaining: jobs waiting and running.
+    features: what the server tells about itself when a client negotiates."""
+
+    def __init__(self, job_of: Callable[[str], Job | None], remaining: Callable[[], int], features: Mapping[str, Any]):
+        self._job_of, self._remaining, self._features = job_of, remaining, features
+        self._clients: dict[str, Client] = {}
+        self._flags: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._views: dict[str, JobView] = {}
+        self._sockets: set[Client] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def full(self) -> bool:
+        return len(self._sockets) >= MOST_CLIENTS
+
+    def clients(self) -> list[str]:
+        """Ids of the clients that hear us."""
+        return list(self._clients)
+
+    async def serve(self, id: str, socket: web.WebSocketResponse, request: web.Request) -> None:
+        """Talk to a client until its socket closes."""
+        client = Client(id, socket, request, self._flags_of(id))
+        client.on_flags = lambda: self._put(client, messages.message("feature_flags", self._features))
+        self._greet(client)
+        self._clients[id] = client
+        self._sockets.add(client)
+        writer = asyncio.create_task(client.write())
+        try:
+            await client.read()
+        finally:
+            self._sockets.discard(client)
+            self._forget(client)
+            writer.cancel()
+
+    def publish(self, event: Event) -> None:
+        """Tell those whom it concerns. On the event loop; returns at once, whatever the clients do."""
+        try:
+            self._publish(event)
+        except (TypeError, ValueError, RecursionError):
+            logger.exception("an event could not be told: %s", type(event).__name__)
+
+    def send(self, type: str, data: Any, to: Iterable[str] | None = None) -> None:
+        """A message outside of jobs. to: client ids; None is everybody."""
+        frame = messages.message(type, data)
+        for client in self._named(to):
+            self._put(client, frame)
+
+    async def close(self) -> None:
+        """Say goodbye to everybody."""
+        await asyncio.gather(*(client.close(GOING_AWAY, b"the server stops") for client in list(self._sockets)))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _publish(self, event: Event) -> None:
+        match event:
+            case QueueChanged():
+                frame = messages.status(event.remaining)
+                for client in list(self._clients.values()):
+                    self._put(client, frame, key="status")
+            case Queued():
+                pass  # what changed for clients is the queue's length, and that is told by QueueChanged
+            case Broadcast():
+                self._broadcast(event)
+            case Filed():
+                view = self._views.pop(event.prompt_id, None) or self._look(event.prompt_id)
+                self._tell(view, messages.nothing_executing(event.prompt_id))
+            case _:
+                self._publish_of_job(event)
+
+    def _publish_of_job(
+        self,
+        event: Started
+        | Cached
+        | NodeStarted
+        | Progress
+        | Preview
+        | Text
+        | NodeFinished
+        | NodeBlocked
+        | Succeeded
+        | Failed
+        | Interrupted
+        | Crashed,
+    ) -> None:
+        view = self._views.get(event.prompt_id)
+        if view is None:
+            view = self._views[event.prompt_id] = self._look(event.prompt_id)
+        match event:
+            case Started():
+                view.restart()
+                self._tell(view, messages.of_job(event, view.graph))
+            case Cached():
+                self._tell(view, messages.of_job(event, view.graph))
+            case NodeStarted():
+                self._tell_progress(view, view.begin(event.node))
+                self._tell(view, messages.executing(event), key=("executing", event.prompt_id))
+            case Progress():
+                self._tell_progress(view, view.tick(event.node, event.value, event.total))
+                key = ("progress", event.prompt_id, event.node.id)
+                self._tell(view, messages.progress(event), everybody=True, key=key)
+            case Preview():
+                self._preview(view, event)
+            case Text():
+                self._tell(view, messages.text(event), key=("text", event.prompt_id, event.node.id))
+            case NodeFinished():
+                if event.reported:
+                    self._tell(view, messages.executed(event))
+                if event.reported or not event.reused:
+                    self._tell_progress(view, view.end(event.node))
+            case NodeBlocked():
+                self._tell(view, messages.blocked(event))
+            case Succeeded():
+                self._tell(view, messages.of_job(event, view.graph))
+            case Failed() | Crashed():
+                self._close_running(view)
+                self._tell(view, messages.of_job(event, view.graph))
+            case Interrupted():
+                self._close_running(view)
+                self._tell(view, messages.of_job(event, view.graph), everybody=True)
+
+    def _tell(self, view: JobView, frame: Frame, *, everybody: bool = False, key: object = None) -> None:
+        for client in self._listeners(view, everybody):
+            self._put(client, frame, key=key)
+
+    def _tell_progress(self, view: JobView, row: dict[str, Any]) -> None:
+        listeners = self._listeners(view, everybody=True)
+        if not listeners:
+            return
+        small = "" if view.large else view.snapshot()
+        for client in listeners:
+            try:
+                client.tell_progress(view, row, small)
+            except Overflow:
+                self._overflowed(client)
+
+    def _close_running(self, view: JobView) -> None:
+        for row in view.fail():
+            self._tell_progress(view, row)
+
+    def _preview(self, view: JobView, event: Preview) -> None:
+        listeners = self._listeners(view, everybody=False)
+        result = not event.droppable  # some nodes deliver their finished images over the socket
+        if not result:
+            view.preview = event
+        key = None if result else ("preview", event.prompt_id, event.node.id)
+        for client in listeners:
+            self._put(client, self._picture(client, event), key=key, preview=not result, result=result)
+
+    def _broadcast(self, event: Broadcast) -> None:
+        if isinstance(event.type, int):
+            if not isinstance(event.data, bytes):
+                logger.warning("a node sent event %d without bytes; dropped", event.type)
+                return
+            frame: Frame = messages.binary(event.type, event.data)
+        else:
+            frame = messages.message(event.type, event.data)
+        for client in self._named(None if event.client is None else [event.client]):
+            self._put(client, frame)
+
+    def _greet(self, client: Client) -> None:
+        """What a new socket is told first, before anything that happens from now on."""
+        outbox = client.outbox
+        outbox.put(messages.status(self._remaining(), client.id))
+        for view in self._views.values():
+            if view.client_id == client.id and view.client_id:
+                self._catch_up(client, view)
+
+    def _catch_up(self, client: Client, view: JobView) -> None:
+        for node in view.executing.values():
+            client.outbox.put(messages.still_executing(view.prompt_id, node))
+        if view.rows:
+            client.outbox.put(view.snapshot())
+        if view.preview is not None:
+            client.outbox.put(self._picture(client, view.preview), preview=True)
+
+    def _resync(self, client: Client) -> None:
+        """The client fell behind and asked for this: it starts over from how things stand."""
+        dropped = len(client.outbox)
+        client.forget_waiting()
+        client.outbox.put(messages.message("resync", {"dropped": dropped}))
+        client.outbox.put(messages.status(self._remaining()))
+        for view in self._views.values():
+            if client in self._listeners(view, everybody=False):
+                self._catch_up(client, view)
+
+    def _put(
+        self, client: Client, frame: Frame, *, key: object = None, preview: bool = False, result: bool = False
+    ) -> None:
+        try:
+            client.outbox.put(frame, key=key, preview=preview, result=result)
+        except Overflow:
+            self._overflowed(client)
+
+    def _overflowed(self, client: Client) -> None:
+        """The client fell too far behind: it starts over if it asked for that, else it is closed."""
+        if client.supports(RESYNC):
+            self._resync(client)
+            return
+        logger.info("client %s does not read; closing it", ascii(client.id))
+        self._forget(client)
+        client.forget_waiting()
+        task = asyncio.create_task(client.close(TRY_AGAIN_LATER, b"too slow"))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _forget(self, client: Client) -> None:
+        """Only if it is still the one: a newer socket of the same id keeps its place."""
+        if self._clients.get(client.id) is client:
+            del self._clients[client.id]
+
+    def _look(self, prompt_id: str) -> JobView:
+        return JobView.of(prompt_id, self._job_of(prompt_id))
+
+    def _listeners(self, view: JobView, everybody: bool) -> list[Client]:
+        if view.client_id is None:
+            return [client for client in self._clients.values() if everybody or client.supports(WATCH_ALL)]
+        client = self._clients.get(view.client_id) if view.client_id else None
+        return [] if client is None else [client]
+
+    def _named(self, ids: Iterable[str] | None) -> list[Client]:
+        if ids is None:
+            return list(self._clients.values())
+        return [self._clients[id] for id in ids if id in self._clients]
+
+    def _picture(self, client: Client, event: Preview) -> bytes:
+        if client.supports(METADATA):
+            return messages.preview_with_metadata(event)
+        return messages.preview(event)
+
+    def _flags_of(self, id: str) -> dict[str, Any]:
+        """Flags belong to the id: they outlive a lost connection, and the oldest of many ids are forgotten."""
+        flags = self._flags.setdefault(id, {})
+        self._flags.move_to_end(id)
+        while len(self._flags) > _REMEMBERED_FLAGS:
+            self._flags.popitem(last=False)
+        return flags

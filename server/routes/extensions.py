@@ -1,0 +1,61 @@
+"""`/extensions`: scripts that packs bring for the editor."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from aiohttp import hdrs, web
+
+from server.bodies import json_in_thread
+from server.problems import empty
+from storage.listing import media_type
+from storage.names import BadName, beneath
+
+
+class ExtensionRoutes:
+    """Packs are programs their owner installed: their files are served as what they are, unlike users' files."""
+
+    def __init__(self, directories: Callable[[], Mapping[str, Path]]):
+        self._directories = directories
+
+    def table(self) -> list[web.RouteDef]:
+        return [web.get("/extensions", self.scripts)]
+
+    def static(self) -> list[web.RouteDef]:
+        return [web.get("/extensions/{name}/{file:.+}", self.file)]
+
+    async def scripts(self, request: web.Request) -> web.Response:
+        def found() -> list[str]:
+            return [
+                f"/extensions/{quote(name)}/{quote(path.relative_to(folder).as_posix())}"
+                for name, folder in self._directories().items()
+                for path in sorted(folder.rglob("*.js"))
+            ]
+
+        return await json_in_thread(found)
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        folder = self._directories().get(request.match_info["name"])
+        if folder is None:
+            return empty(404)
+        return await static_file(folder, request.match_info["file"])
+
+
+async def static_file(folder: Path, name: str) -> web.StreamResponse:
+    """A file of a program's own, beneath its folder."""
+
+    def locate() -> Path | None:
+        try:
+            path = beneath(folder, name)
+        except BadName:
+            return None
+        return path if path.is_file() else None
+
+    path = await asyncio.to_thread(locate)
+    if path is None:
+        return empty(404)
+    response = web.FileResponse(path)
+    kind = media_type(path.name)
+    response.headers[hdrs.CONTENT_TYPE] = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+    return response

@@ -1,0 +1,60 @@
+"""`/prompt`: queue a graph; how much is queued."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from execution.problems import NodeErrors, Problem, PromptRejected
+from execution.queue import Queue
+from server.bodies import read_json
+from server.problems import json_response
+from server.services import Intake
+
+
+class PromptRoutes:
+    def __init__(self, intake: Intake, queue: Queue):
+        self._intake, self._queue = intake, queue
+
+    def table(self) -> list[web.RouteDef]:
+        return [web.get("/prompt", self.get), web.post("/prompt", self.post)]
+
+    async def get(self, request: web.Request) -> web.Response:
+        return json_response({"exec_info": {"queue_remaining": self._queue.remaining}})
+
+    async def post(self, request: web.Request) -> web.Response:
+        body: Any = await read_json(request)
+        try:
+            if not isinstance(body, dict) or "prompt" not in body:
+                raise PromptRejected(Problem("no_prompt", "No prompt provided", "No prompt provided"))
+            ticket = await self._intake.submit(body)  # pyright: ignore[reportUnknownArgumentType]  # JSON
+        except PromptRejected as rejected:
+            answer = {"error": shown(rejected.problem), "node_errors": shown_errors(rejected.node_errors)}
+            return json_response(answer, status=400)
+        return json_response(
+            {
+                "prompt_id": ticket.prompt_id,
+                "number": ticket.number,
+                "node_errors": shown_errors(ticket.node_errors),
+            }
+        )
+
+
+def shown(problem: Problem) -> dict[str, Any]:
+    return {
+        "type": problem.type,
+        "message": problem.message,
+        "details": problem.details,
+        "extra_info": dict(problem.extra),
+    }
+
+
+def shown_errors(errors: Mapping[str, NodeErrors]) -> dict[str, Any]:
+    return {
+        id: {
+            "errors": [shown(problem) for problem in wrong.errors],
+            "dependent_outputs": list(wrong.dependent_outputs),
+            "class_type": wrong.class_type,
+        }
+        for id, wrong in errors.items()
+    }

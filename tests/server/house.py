@@ -1,0 +1,282 @@
+"""A whole house for tests of the server: real queue, history, hub and files, and a worker that does as it is told."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType
+from aiohttp.test_utils import TestClient, TestServer
+
+from execution.dispatch import Dispatch
+from execution.events import (
+    Cached,
+    Ending,
+    Interrupted,
+    NodeFinished,
+    NodeRef,
+    NodeStarted,
+    Started,
+    Succeeded,
+)
+from execution.history import History
+from execution.job import Job
+from execution.problems import NodeErrors, Problem, PromptRejected
+from execution.queue import Queue
+from execution.spec import Declaration, InputSpec, OutputSpec
+from execution.workers.thread import ThreadWorker
+from execution.workers.worker import Emit
+from server.app import build
+from server.guard import Access
+from server.hub import Hub
+from server.routes.features import features
+from server.services import Options, Services
+from storage.database import Database
+from storage.folders import Folders
+from storage.inputs import Inputs
+from storage.jobs import Jobs
+from storage.logs import RecentLogs
+from storage.settings import UserSettings
+from storage.users import Users
+
+Script = Callable[[Job, Emit, Callable[[], bool]], Ending]
+
+DECLARATIONS: dict[str, Declaration] = {
+    "EmptyImage": Declaration("EmptyImage", "Empty Image", "image", outputs=(OutputSpec("IMAGE", "IMAGE"),)),
+    "PreviewImage": Declaration(
+        "PreviewImage", "Preview Image", "image", inputs=(InputSpec("images", "IMAGE"),), is_output=True
+    ),
+    "LoadImage": Declaration(
+        "LoadImage",
+        "Load Image",
+        "image",
+        inputs=(InputSpec("image", "COMBO", choices=(), choices_from="input files"),),
+        outputs=(OutputSpec("IMAGE", "IMAGE"),),
+    ),
+}
+TWO_NODES: dict[str, Any] = {
+    "1": {"class_type": "EmptyImage", "inputs": {}},
+    "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+}
+
+
+def node(id: str, display: str | None = None, parent: str | None = None) -> NodeRef:
+    return NodeRef(id, display or id, parent, display or id)
+
+
+def run_every_node(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Ending:
+    """Nodes in prompt order; outputs show a picture."""
+    emit(Started(job.id, time.time()))
+    emit(Cached(job.id, (), time.time()))
+    for id in job.graph:
+        emit(NodeStarted(job.id, node(id)))
+        ui = {"images": [{"filename": f"{id}.png", "subfolder": "", "type": "temp"}]} if id in job.outputs else None
+        emit(NodeFinished(job.id, node(id), ui, reported=ui is not None))
+    return Succeeded(job.id, time.time())
+
+
+def wait_for_interrupt(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Ending:
+    emit(Started(job.id, time.time()))
+    emit(NodeStarted(job.id, node("1")))
+    deadline = time.monotonic() + 20
+    while not should_stop():
+        assert time.monotonic() < deadline, "nobody interrupted"
+        time.sleep(0.002)
+    return Interrupted(job.id, time.time(), node("1"), "EmptyImage", ())
+
+
+@dataclass
+class Engine:
+    """Does to every job what the script says."""
+
+    script: Script = run_every_node
+    freed: list[tuple[bool, bool]] = field(default_factory=list[tuple[bool, bool]])
+
+    def run(self, job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Ending:
+        ending = self.script(job, emit, should_stop)
+        emit(ending)
+        return ending
+
+    def catalogue(self) -> Mapping[str, Declaration]:
+        return DECLARATIONS
+
+    def check(self, questions: Any) -> Any:
+        return ()
+
+    def free(self, unload_models: bool, free_memory: bool) -> None:
+        self.freed.append((unload_models, free_memory))
+
+    def system(self) -> Mapping[str, Any]:
+        return {"system": {"os": "posix", "comfyui_version": "0.3.64"}, "devices": [{"name": "cpu", "type": "cpu"}]}
+
+
+@dataclass
+class Ticket:
+    prompt_id: str
+    number: float
+    node_errors: Mapping[str, NodeErrors] = field(default_factory=dict[str, NodeErrors])
+
+
+@dataclass
+class Intake:
+    """Takes everything that has outputs; the real one is tested where it lives."""
+
+    queue: Queue
+    rejection: PromptRejected | None = None
+    node_errors: Mapping[str, NodeErrors] = field(default_factory=dict[str, NodeErrors])
+
+    async def submit(self, body: Mapping[str, Any]) -> Ticket:
+        if self.rejection is not None:
+            raise self.rejection
+        graph: dict[str, Any] = body["prompt"]
+        outputs = tuple(id for id, one in graph.items() if DECLARATIONS[one["class_type"]].is_output)
+        if not outputs:
+            raise PromptRejected(Problem("prompt_no_outputs", "Prompt has no outputs"))
+        extra = dict(body.get("extra_data", {}))
+        if "client_id" in body:
+            extra["client_id"] = body["client_id"]
+        number = self.queue.number(body.get("number"), bool(body.get("front")))
+        job = Job(body.get("prompt_id", f"job-{number}"), number, graph, outputs, extra)
+        await self.queue.put(job)
+        return Ticket(job.id, number, self.node_errors)
+
+
+@dataclass
+class Catalogue:
+    nodes: Mapping[str, Declaration] = field(default_factory=lambda: DECLARATIONS)
+
+    def current(self) -> Mapping[str, Declaration]:
+        return self.nodes
+
+
+@dataclass
+class House:
+    client: TestClient[Any, Any]
+    services: Services
+    engine: Engine
+    intake: Intake
+    catalogue: Catalogue
+
+    @property
+    def url(self) -> str:
+        return str(self.client.make_url("")).rstrip("/")
+
+    @property
+    def folders(self) -> Folders:
+        return self.services.folders
+
+    @property
+    def hub(self) -> Hub:
+        return self.services.hub
+
+    async def submit(self, graph: Mapping[str, Any] = TWO_NODES, **fields: Any) -> dict[str, Any]:
+        async with self.client.post("/prompt", json={"prompt": graph, **fields}) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()
+
+    async def history(self, prompt_id: str) -> dict[str, Any]:
+        """The job's entry, once it has ended."""
+        async with asyncio.timeout(10):
+            while True:
+                async with self.client.get(f"/history/{prompt_id}") as response:
+                    entry = await response.json()
+                if entry:
+                    return entry[prompt_id]
+                await asyncio.sleep(0.005)
+
+
+class Ears:
+    """A websocket and what came over it."""
+
+    def __init__(self, socket: Any):
+        self.socket = socket
+
+    async def next(self) -> Any:
+        """The next message: a dict, or bytes. Fails when the socket closes instead."""
+        async with asyncio.timeout(10):
+            message = await self.socket.receive()
+        assert message.type in (WSMsgType.TEXT, WSMsgType.BINARY), f"closed with {message.data}"
+        return message.json() if message.type is WSMsgType.TEXT else message.data
+
+    async def until(self, type: str, **wanted: Any) -> list[Any]:
+        """Everything up to and with the message of that type that has those fields."""
+        heard: list[Any] = []
+        while True:
+            heard.append(await self.next())
+            last = heard[-1]
+            if isinstance(last, dict) and last["type"] == type and wanted.items() <= last["data"].items():
+                return heard
+
+    async def end(self, prompt_id: str) -> list[Any]:
+        return await self.until("executing", node=None, prompt_id=prompt_id)
+
+    async def silent(self) -> bool:
+        """Nothing waits to be heard: the answer to a negotiation comes first."""
+        await self.socket.send_json({"type": "feature_flags", "data": {}})
+        return (await self.next())["type"] == "feature_flags"
+
+
+@contextlib.asynccontextmanager
+async def ears(house: House, id: str = "", flags: Mapping[str, Any] | None = None) -> AsyncIterator[Ears]:
+    """A client that has been greeted."""
+    async with house.client.ws_connect(f"/ws?clientId={id}") as socket:
+        client = Ears(socket)
+        assert (await client.next())["type"] == "status"
+        if flags is not None:
+            await socket.send_json({"type": "feature_flags", "data": flags})
+            await client.until("feature_flags")
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def built(base: Path, options: Options | None = None, multi_user: bool = False) -> AsyncIterator[House]:
+    """A server on a free port, with everything behind it."""
+    options = options or Options(max_upload=1 << 20)
+    folders = Folders(base)
+    await asyncio.to_thread(folders.make)
+    database = Database(base / "jobs.sqlite")
+    await asyncio.to_thread(database.open)
+    store = Jobs(database)
+    engine = Engine()
+    worker = ThreadWorker(lambda: engine)
+
+    def job_of(id: str) -> Job | None:
+        return next((held.job for held in dispatch.running if held.job.id == id), None)
+
+    hub = Hub(job_of, lambda: queue.remaining, features(options.max_upload))
+    queue = Queue(store, hub.publish)
+    dispatch = Dispatch(queue, [worker], hub.publish)
+    intake, catalogue = Intake(queue), Catalogue()
+    services = Services(
+        intake=intake,
+        queue=queue,
+        history=History(store),
+        dispatch=dispatch,
+        catalogue=catalogue,
+        hub=hub,
+        folders=folders,
+        inputs=Inputs(folders.input, folders.output, folders.temp),
+        users=Users(folders.user, multi=multi_user),
+        settings=UserSettings(),
+        logs=RecentLogs(),
+        options=options,
+    )
+    await queue.open()
+    await dispatch.start()
+    await worker.ready()
+    server = TestServer(build(services))
+    client = TestClient(server)
+    await client.start_server()
+    try:
+        yield House(client, services, engine, intake, catalogue)
+    finally:
+        await client.close()
+        await dispatch.close()
+        await asyncio.to_thread(database.close)
+
+
+def access(**changes: Any) -> Options:
+    return Options(access=Access(**changes), max_upload=1 << 20)
