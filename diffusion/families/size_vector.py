@@ -30,7 +30,7 @@ class SizeCondition:
 
 
 class SizeVector(Protocol):
-    def __call__(self, pooled: Tensor, sizes: SizeCondition, role: Role) -> Tensor:
+    def __call__(self, pooled: Tensor, sizes: SizeCondition, role: Role, /) -> Tensor:
         """pooled: (B, P). Returns (B, V) float32."""
         ...
 

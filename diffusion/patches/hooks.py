@@ -67,19 +67,19 @@ class Place:
 
 
 class EmbHook(Protocol):
-    def __call__(self, emb: Tensor, base_width: int, info: CallInfo) -> Tensor:
+    def __call__(self, emb: Tensor, base_width: int, info: CallInfo, /) -> Tensor:
         """Changes the (B, 4 * base_width) embedding of timestep and vector condition."""
         ...
 
 
 class AttentionInputHook(Protocol):
-    def __call__(self, query: Tensor, key: Tensor, value: Tensor, info: BlockInfo) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, info: BlockInfo, /) -> tuple[Tensor, Tensor, Tensor]:
         """Changes what is about to be projected to q, k and v, each (B, T, D)."""
         ...
 
 
 class AttentionReplacement(Protocol):
-    def __call__(self, query: Tensor, key: Tensor, value: Tensor, info: BlockInfo) -> Tensor:
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, info: BlockInfo, /) -> Tensor:
         """Computes attention from projected q, k, v, each (B, T, heads * head_width), heads not yet split.
 
         Returns (B, T, heads * head_width), before the output projection.
@@ -88,19 +88,19 @@ class AttentionReplacement(Protocol):
 
 
 class TokensHook(Protocol):
-    def __call__(self, tokens: Tensor, info: BlockInfo) -> Tensor:
+    def __call__(self, tokens: Tensor, info: BlockInfo, /) -> Tensor:
         """Changes tokens, (B, T, D)."""
         ...
 
 
 class BlockHook(Protocol):
-    def __call__(self, hidden: Tensor, info: BlockInfo) -> Tensor:
+    def __call__(self, hidden: Tensor, info: BlockInfo, /) -> Tensor:
         """Changes the feature map a block has made, (B, C, H, W)."""
         ...
 
 
 class OutputBlockHook(Protocol):
-    def __call__(self, hidden: Tensor, skip: Tensor, info: BlockInfo) -> tuple[Tensor, Tensor]:
+    def __call__(self, hidden: Tensor, skip: Tensor, info: BlockInfo, /) -> tuple[Tensor, Tensor]:
         """Changes feature map and skip connection, each (B, C, H, W), before an output block joins them."""
         ...
 
@@ -161,7 +161,7 @@ Forward = Callable[[NetworkCall], Tensor]
 
 
 class Wrapper(Protocol):
-    def __call__(self, forward: Forward, call: NetworkCall) -> Tensor:
+    def __call__(self, forward: Forward, call: NetworkCall, /) -> Tensor:
         """Runs instead of the network; `forward(call)` goes on to the next wrapper and finally to the network."""
         ...
 

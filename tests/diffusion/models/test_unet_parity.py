@@ -8,6 +8,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from diffusion.families.registry import recognise
 from diffusion.models.unet import UNet
+from diffusion.patches.hooks import Control
 from tests.diffusion.models.oracle import TOLERANCE, copy_weights, randomised, relative_error
 
 CROSS, PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
@@ -99,3 +100,47 @@ def test_predictions_agree(name: str):
 def test_predictions_agree_at_sizes_that_do_not_halve_evenly(size: tuple[int, int]):
     ours, theirs = predictions(*pair("SD 1.x"), *size)
     assert relative_error(ours, theirs) < TOLERANCE
+
+
+def test_residuals_of_a_controlnet_go_to_the_skips_and_the_middle():
+    ours, theirs = pair("SD 1.x")
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(2, 4, 8, 8, generator=generator)
+    context, timesteps = torch.randn(2, 7, 48, generator=generator), torch.tensor([3, 801])
+    sides = [8, 8, 8, 4, 4, 4, 2, 2, 2, 1, 1, 1]
+    widths = [32, 32, 32, 32, 64, 64, 64, 128, 128, 128, 128, 128]
+    skips = tuple(torch.randn(2, w, s, s, generator=generator) for w, s in zip(widths, sides, strict=True))
+    middle = torch.randn(2, 128, 1, 1, generator=generator)
+    expected = theirs(
+        x, timesteps, context, down_block_additional_residuals=skips, mid_block_additional_residual=middle
+    ).sample
+    predicted = ours(x, timesteps, context, control=Control(skips=skips, middle=middle))
+    assert relative_error(predicted, expected) < TOLERANCE
+    assert relative_error(ours(x, timesteps, context), expected) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "places", "sides"), [("SD 1.x", (2, 5, 8, 11), (16, 8, 4, 2)), ("SDXL", (3, 5, 8, None), (8, 8, 4, 4))]
+)
+def test_features_of_an_adapter_go_to_the_levels(name: str, places: tuple[int | None, ...], sides: tuple[int, ...]):
+    ours, theirs = pair(name)
+    generator = torch.Generator().manual_seed(2)
+    widths = (*ours.config.level_widths, ours.config.level_widths[-1])[:4]
+    features = [torch.randn(1, w, s, s, generator=generator) for w, s in zip(widths, sides, strict=True)]
+    x, context = torch.randn(1, 4, 16, 16, generator=generator), torch.randn(1, 7, ours.config.context_width)
+    y, added = None, {}
+    if ours.config.vector_width is not None:
+        pooled, sizes = torch.randn(1, 64), torch.rand(1, 6) * 1024
+        added = {"text_embeds": pooled, "time_ids": sizes}
+        y = torch.cat([pooled, theirs.add_time_proj(sizes.flatten()).reshape(1, -1)], dim=1)
+    inputs: list[torch.Tensor | None] = [None] * 12
+    for place, feature in zip(places, features, strict=True):
+        if place is not None:
+            inputs[place] = feature
+    control = Control(inputs=tuple(inputs), middle=features[3] if places[3] is None else None)
+    predicted = ours(x, torch.tensor([7]), context, y, control)
+    copies = [feature.clone() for feature in features]  # theirs pops and changes what it is given
+    expected = theirs(
+        x, torch.tensor([7]), context, added_cond_kwargs=added, down_intrablock_additional_residuals=copies
+    ).sample
+    assert relative_error(predicted, expected) < TOLERANCE
