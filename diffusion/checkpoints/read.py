@@ -25,6 +25,8 @@ class Checkpoint:
     path: Path
     weights: Weights
     metadata: Mapping[str, str]
+    identity: tuple[object, ...]
+    """Equal for two openings exactly if the files were the same; hashable."""
 
 
 def open_checkpoint(path: str | Path, limits: Limits | None = None) -> Checkpoint:
@@ -38,7 +40,8 @@ def open_checkpoint(path: str | Path, limits: Limits | None = None) -> Checkpoin
     if path.suffix.lower() in SAFETENSORS or _is_disguised_safetensors(path):
         return _open_safetensors(path, limits)
     if path.suffix.lower() in PICKLES:
-        return Checkpoint(path, Weights.of(unwrap(path, read_pickle(path))), {})
+        identity = file_identity(path)
+        return Checkpoint(path, Weights.of(unwrap(path, read_pickle(path))), {}, identity)
     raise CheckpointError(path, f"unknown kind of file; expected one of {', '.join(SAFETENSORS + PICKLES)}")
 
 
@@ -65,7 +68,7 @@ def _open_safetensors(path: Path, limits: Limits | None) -> Checkpoint:
         name: Source(entry.shape, entry.dtype, lambda name=name: mapped.get_tensor(name))
         for name, entry in header.entries.items()
     }
-    return Checkpoint(path, Weights(sources), header.metadata)
+    return Checkpoint(path, Weights(sources), header.metadata, before)
 
 
 def file_identity(path: Path) -> tuple[int, int, int]:
@@ -82,7 +85,7 @@ def _open_shards(path: Path, limits: Limits | None) -> Checkpoint:
         files = sorted(set(table.values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(path, "expected a JSON object with a `weight_map` from tensors to files") from error
-    weights, metadata = Weights({}), dict[str, str]()
+    weights, metadata, identity = Weights({}), dict[str, str](), tuple[object, ...]()
     for name in files:
         if Path(name).name != name:
             raise CheckpointError(path, f"shard {name!r} lies outside the folder of the index")
@@ -91,7 +94,8 @@ def _open_shards(path: Path, limits: Limits | None) -> Checkpoint:
         shard = open_checkpoint(path.parent / name, limits)
         weights = weights.joined(shard.weights)
         metadata |= shard.metadata
+        identity += shard.identity
     missing = [name for name in table if name not in weights]
     if missing:
         raise CheckpointError(path, f"{len(missing)} tensors are in no shard, for instance {missing[0]!r}")
-    return Checkpoint(path, weights, metadata)
+    return Checkpoint(path, weights, metadata, identity)

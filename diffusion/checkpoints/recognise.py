@@ -1,0 +1,130 @@
+"""Takes a checkpoint apart: which model line it is, its diffusion network, its text encoders and its autoencoder."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffusion.checkpoints.describe import describe
+from diffusion.checkpoints.errors import CheckpointError
+from diffusion.checkpoints.header import Shape
+from diffusion.checkpoints.layouts.autoencoder import autoencoder_table
+from diffusion.checkpoints.layouts.clip import clip_table, is_clip_text
+from diffusion.checkpoints.read import Checkpoint
+from diffusion.checkpoints.rename import Part, Table, convert
+from diffusion.checkpoints.weights import Weights
+from diffusion.families.family import Family
+from diffusion.families.registry import FAMILIES, Recognised, recognise
+
+NETWORK_PREFIXES = ("model.diffusion_model.", "model.model.", "net.")
+AUTOENCODER_PREFIXES = ("first_stage_model.", "vae.")
+TEXT_PREFIXES = (
+    "cond_stage_model.transformer.",
+    "cond_stage_model.model.",
+    "conditioner.embedders.0.transformer.",
+    "conditioner.embedders.0.model.",
+    "text_encoders.clip_l.transformer.",
+    "text_encoders.clip_g.transformer.",
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The tensors of one network, in our names, and where they were in the file."""
+
+    weights: Weights
+    prefix: str = ""
+    table: Table = field(default_factory=dict[str, Any])
+    """The file's names, without the prefix -> ours."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A checkpoint taken apart."""
+
+    checkpoint: Checkpoint
+    recognised: Recognised
+    network: Found
+    text_encoders: Mapping[str, Found]
+    """By encoder."""
+    autoencoder: Found | None
+    markers: Weights
+    """The tensors beside the networks, under their own names."""
+
+
+def network_prefix(shapes: Mapping[str, Shape]) -> str:
+    """What stands before the names of the diffusion network; empty for a file that holds nothing else."""
+    counts = {prefix: sum(name.startswith(prefix) for name in shapes) for prefix in NETWORK_PREFIXES}
+    prefix = max(counts, key=counts.__getitem__)
+    if counts[prefix] > 5:
+        return prefix
+    return "model." if any(re.match(r"model\.(input_blocks|down_blocks)\.", name) for name in shapes) else ""
+
+
+def recognised_in(checkpoint: Checkpoint, shapes: Mapping[str, Shape]) -> Recognised:
+    """The model line of a diffusion network with these tensors. Raises CheckpointError that says what the file is."""
+    claims = [family.name for family in FAMILIES if family.recognise(shapes) is not None]
+    if len(claims) > 1:
+        raise CheckpointError(checkpoint.path, f"is claimed by more than one model line: {', '.join(claims)}")
+    found = recognise(shapes)
+    if found is None:
+        known = ", ".join(family.name for family in FAMILIES)
+        raise CheckpointError(
+            checkpoint.path,
+            f"this looks like {describe(checkpoint.weights.shapes)}; expected a diffusion model of one of: {known}",
+        )
+    return found
+
+
+def take_apart(checkpoint: Checkpoint) -> Parts:
+    """Find every network of a whole checkpoint, or of a file that holds a diffusion network alone."""
+    weights = checkpoint.weights
+    prefix = network_prefix(weights.shapes)
+    inner = weights.under(prefix)
+    recognised = recognised_in(checkpoint, inner.shapes)
+    table = _network_table(inner, recognised)
+    network = Found(convert(inner, table), prefix, table)
+    text = _text_encoders(weights, recognised.family) if prefix else {}
+    autoencoder = find_autoencoder(weights, AUTOENCODER_PREFIXES) if prefix else None
+    return Parts(checkpoint, recognised, network, text, autoencoder, _markers(weights, prefix))
+
+
+def _network_table(inner: Weights, recognised: Recognised) -> Table:
+    names = recognised.names or {name: name for name in inner}
+    return {theirs: (Part(ours),) for theirs, ours in names.items()}
+
+
+def _text_encoders(weights: Weights, family: Family[Any]) -> dict[str, Found]:
+    found: dict[str, Found] = {}
+    for spec in family.text_encoders:
+        for prefix in (*spec.prefixes, *_other_prefixes(spec.name, family)):
+            inner = weights.under(prefix)
+            if is_clip_text(inner.shapes):
+                table = clip_table(inner.shapes)
+                found[spec.name] = Found(convert(inner, table), prefix, table)
+                break
+    return found
+
+
+def _other_prefixes(encoder: str, family: Family[Any]) -> Sequence[str]:
+    """Places that do not depend on the model line: newer all-in-one files, and SD 2 saved by the SDXL code."""
+    usual = (f"text_encoders.{encoder}.transformer.", f"text_encoders.{encoder}.")
+    return usual if len(family.text_encoders) > 1 else (*usual, *TEXT_PREFIXES[:4])
+
+
+def find_autoencoder(weights: Weights, prefixes: Sequence[str]) -> Found | None:
+    """The KL autoencoder behind the first of these prefixes that has one, in the published names."""
+    for prefix in prefixes:
+        inner = weights.under(prefix)
+        if "decoder.conv_in.weight" in inner:
+            table = autoencoder_table(inner.shapes)
+            return Found(convert(inner, table), prefix, table)
+    return None
+
+
+def _markers(weights: Weights, prefix: str) -> Weights:
+    """Single tensors at the top: `v_pred`, `edm_mean`, …; nothing inside a network is one of them."""
+    if not prefix:
+        return Weights({})
+    names = [name for name in weights if name.count(".") <= 1 and not name.startswith(("model.", "model_ema."))]
+    return weights.only(names)

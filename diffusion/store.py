@@ -1,0 +1,208 @@
+"""From paths to handles: one copy of weights per file, however many handles and nodes share it.
+
+A network stays in memory as long as somebody holds a handle around it, and the most recently opened ones a little
+longer. A file that was replaced on disk is read again: networks are known by path, inode, time and size.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+import torch
+from torch import nn
+
+from diffusion.checkpoints.build import build_network, in_dtype
+from diffusion.checkpoints.control import DIFFERENCE, added_to, find_controlnet
+from diffusion.checkpoints.describe import describe
+from diffusion.checkpoints.errors import CheckpointError
+from diffusion.checkpoints.folder import open_folder
+from diffusion.checkpoints.layouts.clip import clip_table, is_clip_text
+from diffusion.checkpoints.read import Checkpoint, open_checkpoint
+from diffusion.checkpoints.recognise import (
+    AUTOENCODER_PREFIXES,
+    TEXT_PREFIXES,
+    Found,
+    Parts,
+    find_autoencoder,
+    take_apart,
+)
+from diffusion.checkpoints.rename import convert
+from diffusion.checkpoints.sidecar import says_v
+from diffusion.families.text_encoders import TextEncoderSpec
+from diffusion.handles import Autoencoder, ControlNet, Model, TextEncoders
+from diffusion.models.autoencoder import AutoencoderKL, read_autoencoder_config
+from diffusion.models.controlnet import ControlNet as ControlNetwork
+from diffusion.text.clip import TextEncoderError, build_clip
+from diffusion.text.kinds import family_for, spec_of, tell_apart
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What weights are held in after loading; None keeps the file's own. The defaults are those for a CPU."""
+
+    network: torch.dtype | None = torch.float32
+    text_encoders: torch.dtype | None = torch.float16
+    """Computed in float32 on a CPU all the same."""
+    autoencoder: torch.dtype | None = torch.float32
+
+
+class Loaded(NamedTuple):
+    """A whole checkpoint. A part that the file does not hold is None."""
+
+    model: Model
+    text_encoders: TextEncoders | None
+    autoencoder: Autoencoder | None
+
+
+class ModelStore:
+    """Opens weights files and hands out handles. Safe to share between threads; one file is loaded at a time."""
+
+    def __init__(self, precision: Precision | None = None, keep: int = 4):
+        """keep: how many networks stay in memory although nobody holds a handle around them."""
+        self.precision = precision or Precision()
+        self._networks: WeakValueDictionary[Hashable, nn.Module] = WeakValueDictionary()
+        self._recent: deque[nn.Module] = deque(maxlen=keep)
+        self._lock = threading.RLock()
+
+    def checkpoint(self, path: str | Path) -> Loaded:
+        """A whole checkpoint: a file, or a folder as diffusers writes it. Raises CheckpointError, FileNotFoundError."""
+        path = Path(path)
+        parts = take_apart(open_folder(path) if path.is_dir() else open_checkpoint(path))
+        family = parts.recognised.family
+        text = {spec.name: parts.text_encoders.get(spec.name) for spec in family.text_encoders}
+        networks = {
+            name: self._text_encoder(parts.checkpoint, spec_of(family, name), found)
+            for name, found in text.items()
+            if found is not None
+        }
+        complete = networks and len(networks) == len(family.text_encoders)
+        encoders = TextEncoders(networks, family, source=str(path)) if complete else None
+        autoencoder = self._autoencoder(parts.checkpoint, parts.autoencoder) if parts.autoencoder else None
+        return Loaded(self._model(parts), encoders, autoencoder)
+
+    def diffusion_model(self, path: str | Path, dtype: torch.dtype | None = None) -> Model:
+        """A diffusion network alone, or that of a whole checkpoint. dtype: other than the store's."""
+        path = Path(path)
+        return self._model(take_apart(open_folder(path) if path.is_dir() else open_checkpoint(path)), dtype)
+
+    def text_encoders(self, paths: Sequence[str | Path]) -> TextEncoders:
+        """Text encoders from files of their own, one file each; together they tell which model line reads them."""
+        opened = [self._alone(Path(path)) for path in paths]
+        names = tell_apart([found.weights.shapes for _, found in opened])
+        family = family_for(names)
+        listed = " and ".join(names)
+        if family is None or len(set(names)) != len(names):
+            raise CheckpointError(Path(paths[0]), f"no supported model line reads {listed}")
+        networks = {
+            name: self._text_encoder(checkpoint, spec_of(family, name), found)
+            for name, (checkpoint, found) in zip(names, opened, strict=True)
+        }
+        return TextEncoders(networks, family, source=", ".join(map(str, paths)))
+
+    def vae(self, path: str | Path) -> Autoencoder:
+        """An autoencoder from a file of its own, in any layout, or that of a whole checkpoint."""
+        checkpoint = open_checkpoint(path)
+        found = find_autoencoder(checkpoint.weights, ("", *AUTOENCODER_PREFIXES))
+        if found is None:
+            raise CheckpointError(checkpoint.path, f"this looks like {_what(checkpoint)}; expected a VAE")
+        return self._autoencoder(checkpoint, found)
+
+    def controlnet(self, path: str | Path, base: Model | None = None) -> ControlNet:
+        """A ControlNet. base: the model whose weights a file of differences is added to."""
+        checkpoint = open_checkpoint(path)
+        found = find_controlnet(checkpoint)
+        weights = found.weights
+        if DIFFERENCE in checkpoint.weights:
+            if base is None:
+                raise CheckpointError(checkpoint.path, "holds differences to a model; load it together with that model")
+            weights = added_to(weights, base.network)
+        dtype = self.precision.network
+
+        def build() -> nn.Module:
+            return build_network(
+                checkpoint.path, "ControlNet", lambda: ControlNetwork(found.config), in_dtype(weights, dtype)
+            )
+
+        # A file of differences makes another network for each model, so it is not shared.
+        key = ("controlnet", *checkpoint.identity, dtype)
+        network = build() if DIFFERENCE in checkpoint.weights else self._network(key, build)
+        return ControlNet(network, found.family, source=str(path))
+
+    def _model(self, parts: Parts, dtype: torch.dtype | None = None) -> Model:
+        checkpoint, recognised = parts.checkpoint, parts.recognised
+        family = recognised.family
+        dtype = dtype or self.precision.network
+        variant = family.variant(parts.markers.joined(parts.network.weights))
+        network = self._network(
+            ("network", *checkpoint.identity, dtype),
+            lambda: build_network(
+                checkpoint.path,
+                f"{family.name} network",
+                lambda: family.build(recognised.config),
+                in_dtype(parts.network.weights, dtype),
+            ),
+        )
+        prediction = replace(variant.prediction, kind="v") if says_v(checkpoint) else variant.prediction
+        return Model(network, family, recognised.config, prediction, variant.latent, source=str(checkpoint.path))
+
+    def _alone(self, path: Path) -> tuple[Checkpoint, Found]:
+        checkpoint = open_checkpoint(path)
+        for prefix in ("", *TEXT_PREFIXES):
+            inner = checkpoint.weights.under(prefix)
+            if is_clip_text(inner.shapes):
+                table = clip_table(inner.shapes)
+                return checkpoint, Found(convert(inner, table), prefix, table)
+        raise CheckpointError(path, f"this looks like {_what(checkpoint)}; expected a CLIP text encoder")
+
+    def _text_encoder(self, checkpoint: Checkpoint, spec: TextEncoderSpec, found: Found) -> nn.Module:
+        dtype = self.precision.text_encoders
+
+        def build() -> nn.Module:
+            try:
+                return build_clip(in_dtype(found.weights, dtype), spec)
+            except TextEncoderError as error:
+                raise CheckpointError(checkpoint.path, str(error)) from error
+
+        return self._network(("text", spec, *checkpoint.identity, found.prefix, dtype), build)
+
+    def _autoencoder(self, checkpoint: Checkpoint, found: Found) -> Autoencoder:
+        config = read_autoencoder_config(found.weights.shapes)
+        if config is None:
+            raise CheckpointError(checkpoint.path, "the VAE has a decoder but no encoder of the kind that is supported")
+        if config.image_channels != 3 or config.latent_channels < 3:
+            raise CheckpointError(
+                checkpoint.path,
+                f"a VAE between {config.image_channels} image and {config.latent_channels} latent channels; "
+                "expected 3 image channels, and 4 or more latent ones",
+            )
+        dtype = self.precision.autoencoder
+        network = self._network(
+            ("vae", *checkpoint.identity, found.prefix, dtype),
+            lambda: build_network(
+                checkpoint.path, "VAE", lambda: AutoencoderKL(config), in_dtype(found.weights, dtype)
+            ),
+        )
+        return Autoencoder(network, config.latent_channels, config.downscale, source=str(checkpoint.path))
+
+    def _network(self, key: Hashable, build: Callable[[], nn.Module]) -> nn.Module:
+        with self._lock:
+            network = self._networks.get(key)
+            if network is None:
+                network = self._networks[key] = build()
+            if network in self._recent:
+                self._recent.remove(network)
+            self._recent.append(network)
+            return network
+
+    def forget(self) -> None:
+        """Keep nothing that nobody holds a handle around."""
+        with self._lock:
+            self._recent.clear()
+
+
+def _what(checkpoint: Checkpoint) -> str:
+    return describe(checkpoint.weights.shapes)
