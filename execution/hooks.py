@@ -17,7 +17,7 @@ ALWAYS = float("nan")  # a fingerprint that equals nothing
 
 class NotLinked(ValueError):
     def __init__(self, name: str):
-        super().__init__(f"the node asked for its input {name!r}, which is not a link that could be evaluated")
+        super().__init__(f"the node asked for its input {name!r}, which has no link that could be evaluated")
 
 
 def fingerprint(kind: Kind, node: Node, capabilities: Capabilities, run: Run, finish: Finish) -> Any:
@@ -61,9 +61,9 @@ def links_wanted(
             answer = finish(answer)
         wanted.update(_names(answer))
     for name in wanted:
-        if name not in node.links:
+        if name not in node.links and name not in node.constants:
             raise NotLinked(name)
-    return sorted(name for name in wanted if name in kind.lazy and name not in known)
+    return sorted(name for name in wanted if name in kind.lazy and name in node.links and name not in known)
 
 
 def judge(

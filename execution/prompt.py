@@ -41,6 +41,7 @@ Graph = Mapping[str, Node]
 
 _NOTHING: dict[str, Any] = {}
 _NONE: frozenset[str] = frozenset()
+_SCALARS: frozenset[type] = frozenset((str, int, float, bool, type(None)))
 
 
 def parse_body(body: object, limits: Limits | None = None) -> Graph:
@@ -90,7 +91,7 @@ def parse_node(id: object, raw: object, limits: Limits) -> Node:
             "A node id must be printable text",
             f"of 1 to {limits.id_length} characters, received {_short(id)}",
         )
-    if not isinstance(raw, Mapping):
+    if type(raw) is not dict and not isinstance(raw, Mapping):
         _reject("A node must be an object with class_type and inputs", f"Node ID '#{id}', received {_short(raw)}", id)
     fields = cast(Mapping[str, Any], raw)
     class_type = fields.get("class_type")
@@ -99,7 +100,7 @@ def parse_node(id: object, raw: object, limits: Limits) -> Node:
     if not isinstance(class_type, str):
         _reject("A node's class_type must be text", f"Node ID '#{id}', received {_short(class_type)}", id, fields)
     inputs = fields.get("inputs")
-    if not isinstance(inputs, Mapping):
+    if type(inputs) is not dict and not isinstance(inputs, Mapping):
         what = f"received {_short(inputs)}" if "inputs" in fields else "it has none"
         _reject("A node's inputs must be an object", f"Node ID '#{id}', {what}", id, fields)
 
@@ -111,26 +112,33 @@ def parse_node(id: object, raw: object, limits: Limits) -> Node:
         kind = cast(type[object], type(value))
         if type(name) is not str:
             _reject("The names of a node's inputs must be text", f"Node ID '#{id}'", id, fields)
-        if kind is list or kind is tuple:
-            match value:
-                case [str(source), int(slot)] if slot is not True and slot is not False:
-                    links[name] = Link(source, slot)
-                case _:
-                    malformed = {**malformed, name: list(value)}
-        elif kind is Link:  # only expansions hold one
-            links[name] = value
-        elif kind is dict and LITERAL in value:
-            constants[name] = value[LITERAL]
-            wrapped = wrapped | {name}
-        else:
+        if kind in _SCALARS:
             constants[name] = value
-        if (kind is dict or kind is list) and too_deep(value, limits.depth):
+            continue
+        if kind is list and len(value) == 2 and type(value[0]) is str and type(value[1]) is int:
+            links[name] = Link(value[0], value[1])
+            continue
+        if kind is Link:  # only expansions hold one
+            links[name] = value
+            continue
+        if too_deep(value, limits.depth):
             _reject(
                 "An input's value is nested too deeply",
                 f"Node ID '#{id}', input {_short(name)}, at most {limits.depth} levels are allowed",
                 id,
                 fields,
             )
+        if kind is list or kind is tuple:
+            match value:
+                case (str(source), int(slot)) if not isinstance(slot, bool):
+                    links[name] = Link(source, slot)
+                case _:
+                    malformed = {**malformed, name: list(value)}
+        elif kind is dict and LITERAL in value:
+            constants[name] = value[LITERAL]
+            wrapped = wrapped | {name}
+        else:
+            constants[name] = value
     return Node(id, class_type, constants, links, malformed, wrapped, fields)
 
 

@@ -1,19 +1,32 @@
 """A few nodes and ways to write graphs, small enough to know by heart, for tests of the engine."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from execution.cache import Cache
+from execution.context import Run
 from execution.events import Cached, Ending, Event, NodeFinished, NodeStarted
 from execution.executor import Executor
 from execution.job import Job
 from execution.prompt import parse
 from execution.registry import Registry, catalogue_of
-from execution.spec import Declaration, InputSpec, NodeResult, NodeSpec, OutputSpec
+from execution.spec import (
+    Blocked,
+    Declaration,
+    Expanded,
+    InputSpec,
+    Link,
+    NodeResult,
+    NodeSpec,
+    Outcome,
+    OutputSpec,
+)
 from execution.validate import validate
 
 ApiGraph = dict[str, Any]
+LAZY = {"lazy": True}
 
 
 def declare(
@@ -65,7 +78,54 @@ def show(x: Any) -> NodeResult:
     return NodeResult((), {"text": [x]})
 
 
+async def later(x: Any) -> NodeResult:
+    await asyncio.sleep(0)
+    return NodeResult((x + 1,))
+
+
+def listed(a: Any, b: Any) -> NodeResult:
+    """A list of two elements."""
+    return NodeResult(([a, b],))
+
+
+def total(x: list[Any]) -> NodeResult:
+    """The sum of a whole list, in one call."""
+    return NodeResult((sum(x),))
+
+
+def switch(on: Any, a: Any = None, b: Any = None) -> NodeResult:
+    return NodeResult((a if on else b,))
+
+
+def switch_needs(on: Any, a: Any = None, b: Any = None) -> list[str]:
+    return ["a"] if on else ["b"]
+
+
+def odd_only(x: Any) -> Outcome:
+    return NodeResult((x,)) if x % 2 else Blocked()
+
+
+def grow(x: Any, times: int, run: Run) -> Expanded:
+    """Becomes a chain of Add nodes."""
+    graph: ApiGraph = {}
+    source: Any = x
+    for i in range(times):
+        graph[f"{run.node.id}.0.0.{i}"] = api("Add", a=source, b=1)
+        source = [f"{run.node.id}.0.0.{i}", 0]
+    return Expanded(graph, (Link(*source) if times else x,))
+
+
 BASIC = [
+    NodeSpec(declare("Later", {"x": "INT"}, is_async=True), later),
+    NodeSpec(declare("List", {"a": "INT", "b": "INT"}, (OutputSpec("list", "INT", is_list=True),)), listed),
+    NodeSpec(declare("Total", {"x": "INT"}, takes_lists=True), total),
+    NodeSpec(
+        declare("Switch", {"on": "INT"}, optional={"a": ("INT", LAZY), "b": ("INT", LAZY)}, has_needs=True),
+        switch,
+        needs=switch_needs,
+    ),
+    NodeSpec(declare("OddOnly", {"x": "INT"}), odd_only),
+    NodeSpec(declare("Grow", {"x": "INT", "times": "INT"}), grow, given={"run": Run}),
     NodeSpec(declare("Number", {"value": ("INT", {"min": 0, "max": 1000})}), number),
     NodeSpec(declare("Add", {"a": "INT", "b": "INT"}), add),
     NodeSpec(declare("Show", {"x": "*"}, (), is_output=True), show),
