@@ -101,8 +101,14 @@ def _record(kind: type) -> Codec:
     codecs = [codec(hints[name], f"{kind.__name__}.{name}") for name in names]
     decoders = [each.decode for each in codecs]
 
+    take = attrgetter(*names) if len(names) > 1 else _fields_one_by_one(names)
+    changes = [(number, each.encode) for number, each in enumerate(codecs) if each.encode is not None]
+
     def encode(value: Any, blobs: Blobs) -> list[Any]:
-        return [each.plain(getattr(value, name), blobs) for name, each in zip(names, codecs, strict=True)]
+        plain = list(take(value))  # one call into C; most fields are plain as they are
+        for number, change in changes:
+            plain[number] = change(plain[number], blobs)
+        return plain
 
     def decode(plain: Any, blobs: Sequence[bytes]) -> Any:
         items = _items(plain, kind.__name__)
@@ -110,10 +116,11 @@ def _record(kind: type) -> Codec:
             raise Malformed(kind.__name__, f"{len(decoders)} fields", items)
         return kind(*[each(item, blobs) for each, item in zip(decoders, items, strict=True)])
 
-    if len(names) > 1 and all(each.encode is None for each in codecs):
-        take = attrgetter(*names)  # one call into C where no field needs a change
-        return Codec(lambda value, _: take(value), decode, lambda value: isinstance(value, kind))
-    return Codec(encode, decode, lambda value: isinstance(value, kind))
+    return Codec(encode if changes else lambda value, _: take(value), decode, lambda value: isinstance(value, kind))
+
+
+def _fields_one_by_one(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda value: tuple(getattr(value, name) for name in names)  # attrgetter makes no tuple of one or none
 
 
 def _literal(allowed: tuple[Any, ...], where: str) -> Codec:
@@ -153,20 +160,25 @@ def _optional(inner: Codec) -> Codec:
     def decode(plain: Any, blobs: Sequence[bytes]) -> Any:
         return None if plain is None else inner.decode(plain, blobs)
 
-    def encode(value: Any, blobs: Blobs) -> Any:
-        return None if value is None else inner.plain(value, blobs)
+    change = inner.encode
 
-    return Codec(inner.encode and encode, decode, lambda value: value is None or inner.accepts(value))
+    def encode(value: Any, blobs: Blobs) -> Any:
+        return value if value is None or change is None else change(value, blobs)
+
+    return Codec(change and encode, decode, lambda value: value is None or inner.accepts(value))
 
 
 def _tagged(kinds: tuple[type, ...], where: str) -> Codec:
     codecs = {kind.__name__: codec(kind) for kind in kinds}
 
+    encoders = {kind: (kind.__name__, codec(kind).plain) for kind in kinds}
+
     def encode(value: Any, blobs: Blobs) -> tuple[str, Any]:
-        name = type(value).__name__
-        if name not in codecs:
-            raise Malformed(where, "one of " + ", ".join(codecs), value)
-        return name, codecs[name].plain(value, blobs)
+        try:
+            name, plain = encoders[type(value)]
+        except KeyError:
+            raise Malformed(where, "one of " + ", ".join(codecs), value) from None
+        return name, plain(value, blobs)
 
     def decode(plain: Any, blobs: Sequence[bytes]) -> Any:
         match plain:

@@ -40,13 +40,15 @@ class Frames(Generic[Message]):
         self._codec = codec(kind)
         self._limit = limit
         self._dumps = json.JSONEncoder(separators=(",", ":"), default=_mapping_as_dict).encode
+        self._dumps_anything = json.JSONEncoder(separators=(",", ":"), default=_text, skipkeys=True).encode
 
-    def pack(self, message: Message) -> bytes:
-        """One frame. Raises Unfit or FrameTooLarge."""
+    def pack(self, message: Message, lenient: bool = False) -> bytes:
+        """One frame. lenient: what is not plain is sent as its text. Raises Unfit or FrameTooLarge."""
         blobs: Blobs = []
+        dumps = self._dumps_anything if lenient else self._dumps
         try:
-            header = self._dumps([self._codec.plain(message, blobs), [len(blob) for blob in blobs]]).encode()
-        except (TypeError, ValueError, RecursionError) as error:
+            header = dumps([self._codec.plain(message, blobs), [len(blob) for blob in blobs]]).encode()
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             raise Unfit(message, str(error)) from error
         lengths = len(header), sum(map(len, blobs))
         self._check(*lengths)
@@ -91,6 +93,13 @@ def _mapping_as_dict(value: object) -> dict[Any, Any]:
     if hasattr(value, "keys"):
         return dict(cast(Any, value))
     raise TypeError(f"{type(value).__name__} {repr(value)[:80]}")
+
+
+def _text(value: object) -> Any:
+    try:
+        return _mapping_as_dict(value)
+    except Exception:
+        return repr(value)[:200]
 
 
 def _split(tail: bytes, sizes: Sequence[int]) -> Blobs:

@@ -11,6 +11,13 @@ from execution.workers.worker import CheckQuestion, Verdict
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """The first message. beat: seconds between signs of life."""
+
+    beat: float
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     job: Job
 
@@ -94,5 +101,5 @@ class CannotSay:
 
 Question = AskCatalogue | AskCheck | AskSystem
 Answer = Catalogue | Verdicts | System | CannotSay
-ToWorker = Run | Interrupt | Free | AskCatalogue | AskCheck | AskSystem
+ToWorker = Begin | Run | Interrupt | Free | AskCatalogue | AskCheck | AskSystem
 FromWorker = Ready | Alive | Happened | Catalogue | Verdicts | System | CannotSay
