@@ -4,14 +4,38 @@ from types import ModuleType
 from typing import Any
 
 from execution.spec import NodeSpec
-from nodes import image, image_files, image_upscaling, primitives, strings
+from nodes import (
+    image,
+    image_animation,
+    image_batch,
+    image_files,
+    image_postprocessing,
+    image_transform,
+    image_upscaling,
+    latent,
+    latent_advanced,
+    latent_batch,
+    latent_files,
+    mask,
+    primitives,
+    strings,
+)
 from nodes.declare import Node
 from nodes.signature import DeclarationError
 
 MODULES: tuple[ModuleType, ...] = (
     image,
+    image_animation,
+    image_batch,
     image_files,
+    image_postprocessing,
+    image_transform,
     image_upscaling,
+    latent,
+    latent_advanced,
+    latent_batch,
+    latent_files,
+    mask,
     primitives,
     strings,
 )

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion.images.batch import repeat_to
+from diffusion.images.masks import ramp
 from diffusion.images.resize import resize
 
 
@@ -40,3 +41,12 @@ def paste(destination: Tensor, source: Tensor, x: int, y: int, mask: Tensor | No
         visible = visible[:, :, None]
     pasted[into] = torch.lerp(target, source[out_of], visible)
     return pasted
+
+
+def paste_feathered(destination: Tensor, source: Tensor, x: int, y: int, feather: int) -> Tensor:
+    """As `paste` at (x, y) ≥ 0, the source fading linearly over `feather` cells on those sides that lie inside."""
+    high, wide = source.shape[-2:]
+    inside = destination.shape[-2:]
+    rows = ramp(high, feather if y else 0, feather if y + high < inside[0] else 0)
+    columns = ramp(wide, feather if x else 0, feather if x + wide < inside[1] else 0)
+    return paste(destination, source, x, y, (rows[:, None] * columns)[None])
