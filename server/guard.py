@@ -133,10 +133,14 @@ def _allowed_from_elsewhere(origin: str, access: Access) -> bool:
     """Pages the owner named, by CORS or because a proxy shows us under that name."""
     if access.cors_origin == "*":
         return True
-    parts = urlsplit(origin.lower())
+    try:
+        parts = urlsplit(origin.strip().lower())
+        name = parts.hostname
+    except ValueError:
+        return False
     if access.cors_origin is not None and f"{parts.scheme}://{parts.netloc}" == access.cors_origin.lower().rstrip("/"):
         return True
-    return parts.hostname is not None and parts.hostname in {host.lower() for host in access.allow_hosts}
+    return name is not None and name in {host.lower() for host in access.allow_hosts}
 
 
 def _same(url: str, host: tuple[str, str | None]) -> bool:

@@ -68,7 +68,7 @@ def guarded(access: Access) -> Middleware:
         if request.method == hdrs.METH_OPTIONS:
             return web.Response()
         if access.needs_token and "token" in request.query and request.path == "/" and request.method == "GET":
-            response = web.HTTPFound("/")
+            response = web.Response(status=HTTPStatus.FOUND, headers={hdrs.LOCATION: "/"})
             # SameSite=Lax, not Strict: a link to the editor should find it open. Pages of others are refused anyway.
             response.set_cookie(
                 guard.COOKIE, access.token or "", httponly=True, samesite="Lax", secure=request.secure, path="/"
