@@ -5,6 +5,7 @@ from typing import Any
 
 from execution.spec import NodeSpec
 from nodes import (
+    conditioning,
     image,
     image_animation,
     image_batch,
@@ -16,14 +17,18 @@ from nodes import (
     latent_advanced,
     latent_batch,
     latent_files,
+    latent_vae,
     mask,
     primitives,
+    sampling_samplers,
+    sampling_schedules,
     strings,
 )
 from nodes.declare import Node
 from nodes.signature import DeclarationError
 
 MODULES: tuple[ModuleType, ...] = (
+    conditioning,
     image,
     image_animation,
     image_batch,
@@ -35,8 +40,11 @@ MODULES: tuple[ModuleType, ...] = (
     latent_advanced,
     latent_batch,
     latent_files,
+    latent_vae,
     mask,
     primitives,
+    sampling_samplers,
+    sampling_schedules,
     strings,
 )
 

@@ -5,12 +5,27 @@ cache: it is never changed, only copied from.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, NotRequired, TypedDict, cast
+from typing import Annotated, Any, NotRequired, Protocol, TypedDict, cast
 
 from torch import Tensor
 
+from diffusion import handles
+from diffusion.sampling.solvers import Sampler as LibrarySampler
 from nodes.markers import Socket
 from nodes.signature import describe
+
+
+class NoiseSource(Protocol):
+    """Makes the noise a latent starts from."""
+
+    @property
+    def seed(self) -> int:
+        """What stochastic samplers go on with."""
+        ...
+
+    def generate_noise(self, latent: "LatentDict") -> Tensor:
+        """Standard normal numbers shaped as the latent's samples, float32 on the CPU."""
+        ...
 
 
 class LatentDict(TypedDict):
@@ -25,8 +40,8 @@ class LatentDict(TypedDict):
     type: NotRequired[str]
 
 
-ConditioningList = Sequence[tuple[Tensor, Mapping[str, Any]]]
-"""Pairs of embeddings (B, T, D) and what goes with them."""
+ConditioningList = Sequence[Sequence[Any]]
+"""Pairs [embeddings (B, T, D), dict of what goes with them]."""
 
 
 def read_image(value: Any) -> Tensor:
@@ -61,7 +76,7 @@ def read_conditioning(value: Any) -> ConditioningList:
     if isinstance(value, (list, tuple)):
         pairs = cast(Sequence[Any], value)
         if all(isinstance(p, (list, tuple)) and len(cast(Sequence[Any], p)) == 2 for p in pairs):
-            return [(tensor, extras) for tensor, extras in pairs]
+            return pairs
     raise ValueError(f"expected a CONDITIONING (list of [tensor, dict]), got {describe(cast(object, value))}")
 
 
@@ -69,6 +84,17 @@ def read_sigmas(value: Any) -> Tensor:
     if not isinstance(value, Tensor) or value.ndim != 1:
         raise ValueError(f"expected SIGMAS (tensor of shape (steps + 1,)), got {describe(value)}")
     return value
+
+
+def one_of(type: str, kind: type) -> Callable[[Any], Any]:
+    """A reader for handles of the library."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise ValueError(f"expected a {type}, got {describe(value)}")
+        return value
+
+    return read
 
 
 def having(type: str, *attributes: str) -> Callable[[Any], Any]:
@@ -95,3 +121,10 @@ LatentOperation = Annotated[Callable[..., Tensor], Socket("LATENT_OPERATION")]
 Svg = Annotated[Any, Socket("SVG", having("SVG", "data"))]
 """Has `data`, a list of byte buffers."""
 AnyValue = Annotated[object, Socket("*")]
+
+Model = Annotated[handles.Model, Socket("MODEL", one_of("MODEL", handles.Model))]
+Clip = Annotated[handles.TextEncoders, Socket("CLIP", one_of("CLIP", handles.TextEncoders))]
+Vae = Annotated[handles.Autoencoder, Socket("VAE", one_of("VAE", handles.Autoencoder))]
+ControlNet = Annotated[handles.ControlNet, Socket("CONTROL_NET", one_of("CONTROL_NET", handles.ControlNet))]
+Sampler = Annotated[LibrarySampler, Socket("SAMPLER", one_of("SAMPLER", LibrarySampler))]
+Noise = Annotated[NoiseSource, Socket("NOISE", having("NOISE", "seed", "generate_noise"))]
