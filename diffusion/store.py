@@ -21,7 +21,7 @@ from diffusion.checkpoints.describe import describe
 from diffusion.checkpoints.errors import CheckpointError
 from diffusion.checkpoints.folder import open_folder
 from diffusion.checkpoints.layouts.clip import clip_table, is_clip_text
-from diffusion.checkpoints.read import Checkpoint, open_checkpoint
+from diffusion.checkpoints.read import Checkpoint, file_identity, open_checkpoint
 from diffusion.checkpoints.recognise import (
     AUTOENCODER_PREFIXES,
     TEXT_PREFIXES,
@@ -36,6 +36,7 @@ from diffusion.families.text_encoders import TextEncoderSpec
 from diffusion.handles import Autoencoder, ControlNet, Model, TextEncoders
 from diffusion.models.autoencoder import AutoencoderKL, read_autoencoder_config
 from diffusion.models.controlnet import ControlNet as ControlNetwork
+from diffusion.patches.lora.file import LoraFile, open_lora
 from diffusion.text.clip import TextEncoderError, build_clip
 from diffusion.text.kinds import family_for, spec_of, tell_apart
 
@@ -65,6 +66,7 @@ class ModelStore:
         """keep: how many networks stay in memory although nobody holds a handle around them."""
         self.precision = precision or Precision()
         self._networks: WeakValueDictionary[Hashable, nn.Module] = WeakValueDictionary()
+        self._loras: WeakValueDictionary[Hashable, LoraFile] = WeakValueDictionary()
         self._recent: deque[nn.Module] = deque(maxlen=keep)
         self._lock = threading.RLock()
 
@@ -131,6 +133,16 @@ class ModelStore:
         key = ("controlnet", *checkpoint.identity, dtype)
         network = build() if DIFFERENCE in checkpoint.weights else self._network(key, build)
         return ControlNet(network, found.family, source=str(path))
+
+    def lora(self, path: str | Path) -> LoraFile:
+        """A LoRA, to be put on handles with `patches.lora.apply.apply_lora`."""
+        path = Path(path)
+        key = (path.absolute(), *file_identity(path))
+        with self._lock:
+            lora = self._loras.get(key)
+            if lora is None:
+                lora = self._loras[key] = open_lora(path)
+            return lora
 
     def _model(self, parts: Parts, dtype: torch.dtype | None = None) -> Model:
         checkpoint, recognised = parts.checkpoint, parts.recognised

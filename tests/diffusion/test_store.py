@@ -244,6 +244,15 @@ def test_a_controlnet_of_differences_is_added_to_its_model(tmp_path: Path, model
         store.controlnet(path)
 
 
+def test_a_lora_is_read_once_until_its_file_changes(tmp_path: Path, store: ModelStore):
+    tensors = {"lora_unet_x.lora_up.weight": torch.ones(2, 1), "lora_unet_x.lora_down.weight": torch.ones(1, 2)}
+    path = saved(tmp_path / "l.safetensors", tensors)
+    first = store.lora(path)
+    assert store.lora(path) is first
+    saved(path, {**tensors, "lora_unet_x.alpha": torch.tensor(1.0)})
+    assert set(store.lora(path).modules["lora_unet_x"]) == {"up", "down", "alpha"}
+
+
 def test_a_file_in_the_wrong_place_says_what_it_is(tmp_path: Path, models: dict[str, Tiny], store: ModelStore):
     made = models["SD 1.x"]
     vae = saved(tmp_path / "vae.safetensors", made.autoencoder)

@@ -1,0 +1,1 @@
+"""LoRA and its relatives: small files that change large weights."""

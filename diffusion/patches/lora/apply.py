@@ -1,0 +1,169 @@
+"""Puts a LoRA file onto handles: which of its modules change which tensors, at which strength."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from diffusion.handles import Model, TextEncoders
+from diffusion.patches.lora.adapters import AdapterDoesNotFit, Tensors, bias, changed
+from diffusion.patches.lora.file import LoraFile
+from diffusion.patches.lora.names import is_text, network_modules, text_modules
+
+
+class LoraDoesNotFit(ValueError):
+    """A LoRA made for another model."""
+
+
+@dataclass(frozen=True)
+class LoraPatch:
+    """What one file does to one network. Equal for the same file, network and strength, so that results are reused."""
+
+    lora: str
+    """The file's name, for messages."""
+    identity: tuple[object, ...]
+    part: str
+    """"network", or a text encoder."""
+    strength: float
+    adapters: Mapping[str, tuple[Tensors, ...]] = field(compare=False, repr=False)
+    """Name of a tensor of ours -> what changes it, in order."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self.adapters)
+
+    def apply(self, name: str, weight: Tensor) -> Tensor:
+        """The tensor, in float32, with this file applied."""
+        for stored in self.adapters[name]:
+            tensors = {role: tensor.to(weight.device, torch.float32) for role, tensor in stored.items()}
+            if name.endswith(".bias"):
+                weight = weight + self.strength * bias(weight, tensors)
+            else:
+                weight = changed(weight, tensors, self.strength)
+        return weight
+
+
+@dataclass(frozen=True)
+class Applied:
+    """Handles with a LoRA on them, and what of the file could not be used."""
+
+    model: Model | None
+    text_encoders: TextEncoders | None
+    unused: tuple[str, ...]
+    """Modules and names of the file that belong to nothing in the model, or do not fit."""
+
+
+def apply_lora(
+    lora: LoraFile,
+    model: Model | None,
+    text_encoders: TextEncoders | None,
+    strength_model: float = 1.0,
+    strength_text: float = 1.0,
+) -> Applied:
+    """Put a LoRA on a model and its text encoders; either may be None. A strength of 0 leaves that part as it is.
+
+    Raises LoraDoesNotFit if the file was made for another model line, and ValueError for a strength that is no number.
+    """
+    if not (math.isfinite(strength_model) and math.isfinite(strength_text)):
+        raise ValueError(f"strengths {strength_model} and {strength_text}: expected finite numbers")
+    found = _find(lora, model, text_encoders)
+    nothing_fits = found.expected and not found.fitting
+    # The width of the context is what separates model lines; much else has the same shape in all of them.
+    other_context = any("attn2" in misfit for misfit in found.misfits)
+    if nothing_fits or other_context or len(found.misfits) > found.fitting:
+        raise LoraDoesNotFit(_explain(lora, model, text_encoders, found))
+    for part, adapters in found.adapters.items():
+        strength = strength_model if part == "network" else strength_text
+        if not adapters or strength == 0:
+            continue
+        patch = LoraPatch(lora.path.name, lora.identity, part, strength, adapters)
+        if part == "network":
+            model = model and model.with_patches(patch)
+        else:
+            text_encoders = text_encoders and text_encoders.with_patches(part, patch)
+    return Applied(model, text_encoders, (*found.misfits, *found.unmatched, *lora.unknown))
+
+
+@dataclass
+class _Found:
+    adapters: dict[str, dict[str, tuple[Tensors, ...]]]
+    fitting: int = 0
+    expected: bool = False
+    """Whether the file has anything for the parts that were given."""
+    misfits: list[str] = field(default_factory=list[str])
+    unmatched: list[str] = field(default_factory=list[str])
+
+
+def _find(lora: LoraFile, model: Model | None, encoders: TextEncoders | None) -> _Found:
+    networks: dict[str, nn.Module] = {}
+    spelled: dict[str, tuple[str, str]] = {}
+    if model:
+        networks["network"] = model.network
+        spelled |= {spelling: ("network", module) for spelling, module in network_modules(model).items()}
+    for name in encoders.networks if encoders else ():
+        assert encoders
+        networks[name] = encoders.networks[name]
+        spelled |= {spelling: (name, module) for spelling, module in text_modules(encoders, name).items()}
+    weights = {part: network.state_dict() for part, network in networks.items()}
+    found = _Found({part: {} for part in networks})
+    for module, tensors in lora.modules.items():
+        if module not in spelled:
+            wanted = encoders is not None if is_text(module) else model is not None
+            found.expected |= wanted
+            if wanted:
+                found.unmatched.append(module)
+            continue
+        found.expected = True
+        part, ours = spelled[module]
+        if problem := _add(found.adapters[part], weights[part], ours, tensors):
+            found.misfits.append(f"{module}: {problem}")
+        else:
+            found.fitting += 1
+    return found
+
+
+def _add(
+    adapters: dict[str, tuple[Tensors, ...]], weights: Mapping[str, Tensor], module: str, tensors: Tensors
+) -> str | None:
+    """Add what a file's module does to our module's weight and bias; returns why not, if its shapes do not fit."""
+    changes = {f"{module}.weight": {role: t for role, t in tensors.items() if role != "diff_b"}}
+    if "diff_b" in tensors:
+        changes[f"{module}.bias"] = {"diff_b": tensors["diff_b"]}
+    if set(changes[f"{module}.weight"]) <= {"alpha"}:
+        del changes[f"{module}.weight"]
+    for name, change in changes.items():
+        if name not in weights:
+            return f"the model has no {name!r}"
+        try:
+            _try(weights[name], change)
+        except (AdapterDoesNotFit, RuntimeError, KeyError, IndexError) as error:
+            # Shapes that do not multiply are torch's RuntimeError; a factor that is not there is a KeyError.
+            return str(error).splitlines()[0]
+    for name, change in changes.items():
+        adapters[name] = (*adapters.get(name, ()), change)
+    return None
+
+
+def _try(weight: Tensor, change: Tensors) -> None:
+    """Go through the arithmetic of one change on the meta device, where it costs nothing."""
+    on_meta = {role: t if role == "alpha" else torch.empty(t.shape, device="meta") for role, t in change.items()}
+    target = torch.empty(weight.shape, device="meta")
+    if "diff_b" in change:
+        bias(target, on_meta)
+    else:
+        changed(target, on_meta, 1.0)
+
+
+def _explain(lora: LoraFile, model: Model | None, encoders: TextEncoders | None, found: _Found) -> str:
+    family = model.family if model else encoders.family if encoders else None
+    made_for = lora.made_for
+    name = family.name if family else "unknown"
+    if made_for and made_for != name:
+        return f"{lora.path.name}: this LoRA is for {made_for}; the model is {name}"
+    example = (found.misfits or found.unmatched)[0]
+    return (
+        f"{lora.path.name}: this LoRA does not fit the model, which is {name}: {len(found.misfits)} of its modules "
+        f"have another shape and {len(found.unmatched)} are unknown, for instance {example}"
+    )

@@ -1,0 +1,70 @@
+"""How LoRA files spell the modules of a network: for each module of ours, every name under which it is known."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from diffusion.families.diffusers_layout import diffusers_prefixes, rename
+from diffusion.handles import Model, TextEncoders
+from diffusion.models.unet_config import UNetConfig
+
+# Before a module's path, by text encoder: as kohya's scripts, diffusers and LyCORIS write them.
+_TEXT_FLAT: Mapping[str, tuple[str, ...]] = {
+    "clip_l": ("lora_te_", "lora_te1_"),
+    "clip_h": ("lora_te_", "lora_te1_"),
+    "clip_g": ("lora_te2_",),
+}
+_TEXT_DOTTED: Mapping[str, tuple[str, ...]] = {
+    "clip_l": ("text_encoder.",),
+    "clip_h": ("text_encoder.",),
+    "clip_g": ("text_encoder_2.",),
+}
+# Early diffusers called the projections of a text encoder as those of a UNet.
+_OLD_TEXT = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
+
+
+def network_modules(model: Model) -> dict[str, str]:
+    """Every spelling of a module of the diffusion network -> its own name."""
+    prefixes = diffusers_prefixes(model.config) if isinstance(model.config, UNetConfig) else {}
+    spelled: dict[str, str] = {}
+    for module in _modules(model.network.state_dict()):
+        theirs = rename(f"{module}.", prefixes)
+        paths = [module] if theirs is None else [module, theirs.removesuffix(".")]
+        for path in paths:
+            for spelling in _network_spellings(path):
+                spelled.setdefault(spelling, module)
+    return spelled
+
+
+def _network_spellings(path: str) -> Iterator[str]:
+    flat = path.replace(".", "_")
+    yield from (f"lora_unet_{flat}", f"lycoris_{flat}", f"lycoris_unet_{flat}")
+    for prefix in ("unet.", "diffusion_model.", "model.diffusion_model.", "base_model.model.", ""):
+        yield prefix + path
+        if ".attn" in path:
+            # The first generation hung its layers on attention processors, and had no index on the output layer.
+            head, _, projection = path.removesuffix(".0").rpartition(".")
+            yield f"{prefix}{head}.processor.{projection}"
+
+
+def text_modules(encoders: TextEncoders, encoder: str) -> dict[str, str]:
+    """Every spelling of a module of one text encoder -> its own name."""
+    spelled: dict[str, str] = {}
+    for module in _modules(encoders.networks[encoder].state_dict()):
+        flat = module.replace(".", "_")
+        head, _, last = module.rpartition(".")
+        for prefix in _TEXT_FLAT.get(encoder, ()):
+            spelled[prefix + flat] = module
+        for prefix in _TEXT_DOTTED.get(encoder, ()):
+            for path in (module, module.removeprefix("text_model."), f"{head}.{_OLD_TEXT.get(last, last)}"):
+                spelled[prefix + path] = module
+                spelled[f"lycoris_{prefix.removesuffix('.')}_{path.replace('.', '_')}"] = module
+    return spelled
+
+
+def _modules(names: Iterable[str]) -> list[str]:
+    found = dict.fromkeys(name.rpartition(".")[0] for name in names if name.endswith((".weight", ".bias")))
+    return list(found)
+
+
+def is_text(module: str) -> bool:
+    """Whether a file's module name is one of a text encoder, of whatever model."""
+    return module.startswith(("lora_te", "text_encoder", "lycoris_text_encoder", "lora_prior_te"))
