@@ -10,6 +10,7 @@ from diffusion.sampling.denoiser import Denoiser, OnStep, Step, StepNoise, as_fl
 from diffusion.sampling.marginals import VarianceExploding
 
 _EXPLODING = VarianceExploding()
+_SMALLEST_STEP = 1e-4
 
 
 def sample_dpm_fast(
@@ -74,7 +75,7 @@ def sample_dpm_adaptive(
     control = _StepSize(h_init, pcoeff, icoeff, dcoeff, 1.5 if eta else float(order), accept_safety)
     time, time_end = -math.log(start), -math.log(end)
     x_previous = x
-    accepted = 0
+    tried = 0
     while time < time_end - 1e-5:
         time_next = min(time_end, time + control.h)
         sigma, sigma_next = math.exp(-time), math.exp(-time_next)
@@ -88,14 +89,19 @@ def sample_dpm_adaptive(
         error = float(((x_low - x_high) / tolerated).square().mean().sqrt())
         if not math.isfinite(error):
             raise FloatingPointError(f"dpm_adaptive met values that are not finite at sigma {sigma:.4g}")
+        # Steps that were tried count too, so that a listener can interrupt while none is accepted.
+        on_step(Step(tried, max(len(sigmas) - 1, tried + 1), sigma, x, x - step.eps * sigma))
+        tried += 1
         if control.accepts(error):
-            # Listeners count accepted steps; how many are to come is only known at the end.
-            on_step(Step(accepted, max(len(sigmas) - 1, accepted + 1), sigma, x, x - step.eps * sigma))
-            accepted += 1
             x_previous, x = x_low, x_high
             if noise is not None and up > 0:
                 x = x + noise(sigma, sigma_next) * (s_noise * up)
             time = time_next
+        elif control.h < _SMALLEST_STEP:
+            raise ArithmeticError(
+                f"dpm_adaptive finds no step small enough at sigma {sigma:.4g}: this model's estimates jump. "
+                "Allow a larger error (rtol, atol) or take a sampler with fixed steps."
+            )
     return x
 
 

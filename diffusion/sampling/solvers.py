@@ -26,6 +26,7 @@ from diffusion.sampling.heun import sample_heun
 from diffusion.sampling.heunpp2 import sample_heunpp2
 from diffusion.sampling.ipndm import sample_ipndm, sample_ipndm_v
 from diffusion.sampling.lcm import sample_lcm
+from diffusion.sampling.lcm_upscale import sample_lcm_upscale
 from diffusion.sampling.lms import sample_lms
 from diffusion.sampling.res_multistep import (
     sample_res_multistep,
@@ -128,6 +129,9 @@ SOLVERS: Mapping[str, Solver] = MappingProxyType(
 )
 """In the order of the menu."""
 
+UNLISTED: Mapping[str, Solver] = MappingProxyType({"lcm_upscale": Solver(sample_lcm_upscale, draw=True)})
+"""Solvers that only make sense with options of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
@@ -148,6 +152,7 @@ def sampler(name: str, **options: Any) -> Sampler:
         raise ValueError(f'noise_device is "cpu" or "gpu", not {device!r}')
     if device == "gpu" and f"{name}_gpu" in SOLVERS:
         name = f"{name}_gpu"
-    if name not in SOLVERS:
-        raise ValueError(f"There is no sampler {name!r}; there are {', '.join(SOLVERS)}")
-    return Sampler(SOLVERS[name], MappingProxyType(options))
+    known = {**SOLVERS, **UNLISTED}
+    if name not in known:
+        raise ValueError(f"There is no sampler {name!r}; there are {', '.join(known)}")
+    return Sampler(known[name], MappingProxyType(options))

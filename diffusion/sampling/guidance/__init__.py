@@ -1,0 +1,1 @@
+"""Guidance: how the estimates under different conditionings become the one that a solver follows."""

@@ -1,0 +1,229 @@
+"""Conditions to estimates: runs the network once for as many conditions as fit together, and blends what it says."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from diffusion.handles import Model
+from diffusion.images.batch import repeat_to
+from diffusion.patches.hooks import NO_HOOKS, CallInfo, ModelHooks, Role
+from diffusion.sampling.conditioning import Condition
+from diffusion.sampling.control import ControlCall, ControlSource
+from diffusion.sampling.network_inputs import Latents, joined_channels, vector_of
+from diffusion.sampling.process import Process
+from diffusion.sampling.regions import Window, resized_mask, weights_of, window_of
+
+_LONGEST_REPEAT = 4
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A condition made ready for one run: on the device, in the latent's size."""
+
+    condition: Condition
+    role: Role
+    context: Tensor
+    vector: Tensor | None
+    joined: Tensor | None
+    window: Window | None
+    weights: Tensor
+    start: float
+    end: float
+    control: ControlSource | None
+
+    def active(self, sigma: float) -> bool:
+        return self.end <= sigma <= self.start
+
+
+class Predictor:
+    """Estimates of the clean latent under conditionings, for one run of one model."""
+
+    def __init__(
+        self,
+        model: Model,
+        network: nn.Module,
+        process: Process,
+        latents: Latents,
+        schedule: Tensor,
+        *,
+        join: bool = True,
+    ):
+        """network: the model's, with its patches applied. schedule: all sigmas of the run.
+
+        join False runs every condition by itself: the same result in less memory.
+        """
+        self.model, self.process, self.latents = model, process, latents
+        self._network, self.schedule, self._join = network, schedule, join
+
+    def prepare(
+        self, conditionings: Mapping[str, Sequence[Condition]], roles: Mapping[str, Role]
+    ) -> dict[str, tuple[Prepared, ...]]:
+        """Makes conditionings ready that are used together in one run.
+
+        Regions are paired: where one conditioning has an area, the others are evaluated on the same area. Controls of
+        "positive" that are meant for the negative too are handed on.
+        """
+        ready = {
+            name: [self._prepared(condition, roles[name]) for condition in entries]
+            for name, entries in conditionings.items()
+        }
+        for name, entries in list(ready.items()):
+            for entry in list(entries):
+                for other in ready:
+                    if other != name:
+                        _pair_area(entry, ready[other])
+        shared = [entry.control for entry in ready.get("positive", ()) if entry.condition.control_on_negative]
+        controls = [control for control in shared if control is not None]
+        return {
+            name: tuple(entries if name == "positive" or not controls else _with_controls(entries, controls))
+            for name, entries in ready.items()
+        }
+
+    def _prepared(self, condition: Condition, role: Role) -> Prepared:
+        image, levels = self.latents.image, self.process.levels
+        height, width = image.shape[2:]
+        mask = None if condition.mask is None else resized_mask(condition.mask, height, width)
+        window = window_of(condition, mask, height, width)
+        vector = vector_of(self.model, condition, role, self.latents)
+        return Prepared(
+            condition=condition,
+            role=role,
+            context=repeat_to(condition.context.float(), len(image)).to(image.device),
+            vector=None if vector is None else repeat_to(vector, len(image)).to(image.device),
+            joined=joined_channels(self.model, condition, self.latents),
+            window=window,
+            weights=weights_of(condition, mask, window, image.shape).to(image.device),
+            start=math.inf if condition.start_percent is None else levels.percent_to_sigma(condition.start_percent),
+            end=0.0 if condition.end_percent is None else levels.percent_to_sigma(condition.end_percent),
+            control=condition.control,
+        )
+
+    def __call__(
+        self, conditionings: Sequence[Sequence[Prepared]], x: Tensor, sigma: Tensor, hooks: ModelHooks = NO_HOOKS
+    ) -> list[Tensor]:
+        """One estimate for each conditioning, shaped as x; zeros where nothing is active.
+
+        x: (B, C, H, W) float32. sigma: (B,), all equal. hooks: for this call, beside the model's own.
+        """
+        level = float(sigma[0])
+        jobs: list[tuple[int, Prepared, Tensor]] = []
+        for i, entries in enumerate(conditionings):
+            active = [entry for entry in entries if entry.active(level)]
+            named = [(entry, entry.weights) for entry in active if not entry.condition.default]
+            fallback = [entry for entry in active if entry.condition.default]
+            jobs += [(i, entry, weights) for entry, weights in [*named, *_uncovered(fallback, named, x)]]
+        totals = [torch.zeros_like(x) for _ in conditionings]
+        counts = [torch.full_like(x[:, :1], 1e-37) for _ in conditionings]
+        for group in self._groups(jobs, x):
+            outputs = self._run(group, x, sigma, hooks)
+            for (i, entry, weights), output in zip(group, outputs, strict=True):
+                window = entry.window or Window(x.shape[2], x.shape[3], 0, 0)
+                window.of(totals[i]).add_(output * weights)
+                window.of(counts[i]).add_(weights)
+        return [total / count for total, count in zip(totals, counts, strict=True)]
+
+    def _groups(self, jobs: Sequence["_Job"], x: Tensor) -> list[list["_Job"]]:
+        groups: list[list[_Job]] = []
+        for job in jobs:
+            fitting = (group for group in groups if self._join and _fit_together(group, job, x))
+            group = next(fitting, None)
+            if group is None:
+                groups.append([job])
+            else:
+                group.append(job)
+        return groups
+
+    def _run(self, group: Sequence["_Job"], x: Tensor, sigma: Tensor, hooks: ModelHooks) -> list[Tensor]:
+        """Estimates of all jobs of a group by one call of the network."""
+        entries = [entry for _, entry, _ in group]
+        count = len(entries)
+        seen = torch.cat([x if entry.window is None else entry.window.of(x) for entry in entries])
+        sigmas = sigma.repeat(count)
+        per_row = sigmas.view(-1, 1, 1, 1)
+        times = self.process.levels.timestep(sigmas)
+        shown = self.process.prediction.network_input(seen, per_row)
+        context = _joined_contexts([entry.context for entry in entries])
+        vectors = [entry.vector for entry in entries if entry.vector is not None]
+        y = torch.cat(vectors) if vectors else None
+        control = None
+        if entries[0].control is not None:
+            call = ControlCall(shown, times, context, y, float(sigma[0]), self.process.levels)
+            control = entries[0].control.control(call)
+        joined = [
+            entry.joined if entry.window is None else entry.window.of(entry.joined)
+            for entry in entries
+            if entry.joined is not None
+        ]
+        network_input = torch.cat([shown, torch.cat(joined)], dim=1) if joined else shown
+        roles: tuple[Role, ...] = tuple(entry.role for entry in entries)
+        info = CallInfo(shape=network_input.shape, sigmas=sigmas, roles=roles, schedule=self.schedule)
+        output: Tensor = self._network(
+            network_input, times, context, y, control, hooks=self.model.hooks | hooks, info=info
+        )
+        output = output.float()[:, : x.shape[1]]
+        return list(self.process.prediction.denoised(seen, per_row, times.view(-1, 1, 1, 1), output).chunk(count))
+
+
+_Job = tuple[int, Prepared, Tensor]
+"""Which conditioning, which of its entries, and with what weight by position."""
+
+
+def _fit_together(group: Sequence[_Job], job: _Job, x: Tensor) -> bool:
+    """Whether a job can run in one batch with others: same shapes and control, token counts that repeat to one."""
+    first, new = group[0][1], job[1]
+    size = (x.shape[2], x.shape[3])
+    sizes = [size if e.window is None else (e.window.height, e.window.width) for e in (first, new)]
+    if sizes[0] != sizes[1] or first.control is not new.control:
+        return False
+    if (first.vector is None) != (new.vector is None) or first.context.shape[2] != new.context.shape[2]:
+        return False
+    lengths = [entry.context.shape[1] for _, entry, _ in [*group, job]]
+    return math.lcm(*lengths) <= _LONGEST_REPEAT * min(lengths)
+
+
+def _joined_contexts(contexts: Sequence[Tensor]) -> Tensor:
+    """One batch. Shorter contexts are repeated whole: attention to every key n times is attention to it once."""
+    length = math.lcm(*(context.shape[1] for context in contexts))
+    return torch.cat([context.repeat(1, length // context.shape[1], 1) for context in contexts])
+
+
+def _uncovered(
+    fallback: Sequence[Prepared], named: Sequence[tuple[Prepared, Tensor]], x: Tensor
+) -> list[tuple[Prepared, Tensor]]:
+    """Default entries with what the others leave of the weight 1 at each position."""
+    if not fallback:
+        return []
+    rest = torch.ones_like(x[:, :1])
+    for entry, weights in named:
+        (rest if entry.window is None else entry.window.of(rest)).sub_(weights)
+    rest.clamp_(min=0)
+    if not rest.any():
+        return []
+    return [(entry, rest if entry.window is None else entry.window.of(rest)) for entry in fallback]
+
+
+def _pair_area(entry: Prepared, others: list[Prepared]) -> None:
+    """Gives `others` an entry on the same area, made from the one of them that covers it most closely."""
+    if entry.window is None:
+        return
+    covering = [other for other in others if other.window is None or other.window.contains(entry.window)]
+    if not covering:
+        return
+    closest = min(covering, key=lambda o: math.inf if o.window is None else o.window.height * o.window.width)
+    if closest.window != entry.window:
+        text = {"context": closest.context, "vector": closest.vector, "joined": closest.joined, "role": closest.role}
+        others.append(replace(entry, **text))
+
+
+def _with_controls(entries: Sequence[Prepared], controls: Sequence[ControlSource]) -> list[Prepared]:
+    """Hands controls out in turn to the entries that have none of their own."""
+    result = list(entries)
+    bare = [i for i, entry in enumerate(result) if entry.control is None]
+    for i, control in enumerate(controls):
+        if bare:
+            place = bare[i % len(bare)]
+            result[place] = replace(result[place], control=control)
+    return result
