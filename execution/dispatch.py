@@ -61,6 +61,11 @@ class Dispatch:
         """What workers run now, in the order begun."""
         return tuple(self._running.values())
 
+    def running_job(self, prompt_id: str) -> Job | None:
+        """The job of this id, from its beginning until it has been filed."""
+        held = self._running.get(prompt_id)
+        return None if held is None else held.job
+
     @property
     def workers(self) -> Sequence[Worker]:
         return self._workers

@@ -38,6 +38,10 @@ class WaitingJob(Protocol):
     @property
     def extra(self) -> Mapping[str, Any]: ...
     @property
+    def submitted_at(self) -> float: ...
+    @property
+    def started_at(self) -> float | None: ...
+    @property
     def attempt(self) -> int: ...
     @property
     def fence(self) -> int: ...
@@ -90,7 +94,8 @@ class DuplicateJob(ValueError):
 class InvalidNumber(ValueError):
     def __init__(self, asked: object):
         self.asked = asked
-        super().__init__(f"the priority must be a finite number, not {asked!r}")
+        shown = repr(asked)[:60] if isinstance(asked, str | float | bool) else type(asked).__name__
+        super().__init__(f"the priority must be a finite number, not {shown}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,12 +67,7 @@ class Database:
         """
         self._lock.take()
         try:
-            try:
-                connection = self._connect()
-            except sqlite3.DatabaseError as error:
-                raise DamagedDatabase(self._path, str(error)) from error
-            with contextlib.closing(connection):
-                self._check(connection)
+            with contextlib.closing(self._checked()) as connection:
                 self._migrate(connection)
         except BaseException:
             self._lock.release()
@@ -111,14 +106,22 @@ class Database:
             raise
         return connection
 
-    def _check(self, connection: sqlite3.Connection) -> None:
+    def _checked(self) -> sqlite3.Connection:
+        try:
+            connection = self._connect()
+        except sqlite3.OperationalError:
+            raise  # it cannot be opened (rights, room), which says nothing of its content
+        except sqlite3.DatabaseError as error:
+            raise DamagedDatabase(self._path, str(error)) from error
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             findings = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
         except sqlite3.DatabaseError as error:
-            raise DamagedDatabase(self._path, str(error)) from error
+            findings = [str(error)]
         if findings != ["ok"]:
+            connection.close()
             raise DamagedDatabase(self._path, "; ".join(findings))
+        return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         found: int = connection.execute("PRAGMA user_version").fetchone()[0]

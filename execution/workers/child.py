@@ -12,8 +12,8 @@ import traceback
 from collections.abc import Callable
 from typing import BinaryIO
 
+from execution.catalogue import to_plain
 from execution.events import Ending
-from execution.spec import Declaration
 from execution.workers.engine import Engine
 from execution.workers.frames import Frames
 from execution.workers.jobloop import JobLoop
@@ -27,7 +27,6 @@ from execution.workers.messages import (
     CannotSay,
     Catalogue,
     Free,
-    FromWorker,
     Interrupt,
     Question,
     Ready,
@@ -134,24 +133,11 @@ class Child:
         engine = self._jobs.engine(question.deadline)
         match question:
             case AskCatalogue(id):
-                return Catalogue(id, self._declarations(engine))
+                return Catalogue(id, to_plain(engine.catalogue()))
             case AskCheck(id, _, questions):
                 return Verdicts(id, engine.check(questions))
             case AskSystem(id):
                 return System(id, engine.system())
-
-    def _declarations(self, engine: Engine) -> dict[str, Declaration]:
-        """The catalogue without what cannot cross: one pack's odd declaration must not hide all nodes."""
-        frames = Frames[FromWorker](FromWorker)
-        plain: dict[str, Declaration] = {}
-        for name, declaration in engine.catalogue().items():
-            try:
-                frames.pack(Catalogue(0, {name: declaration}))
-            except Exception as error:
-                print(f"Node {name} is left out of the catalogue: {error}", file=sys.stderr)
-            else:
-                plain[name] = declaration
-        return plain
 
 
 def _nothing(_: Ending) -> None:

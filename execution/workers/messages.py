@@ -6,7 +6,6 @@ from typing import Any
 
 from execution.events import Event
 from execution.job import Job
-from execution.spec import Declaration
 from execution.workers.worker import CheckQuestion, Verdict
 
 
@@ -75,8 +74,10 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
+    """declarations: as `execution.catalogue.to_plain` gives them."""
+
     id: int
-    declarations: Mapping[str, Declaration]
+    declarations: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from execution.catalogue import from_plain
 from execution.events import Crashed, Ending, Event, Interrupted
 from execution.job import Job
 from execution.record import Recorder
@@ -165,7 +166,7 @@ class ProcessWorker:
 
     async def catalogue(self, deadline: float) -> Mapping[str, Declaration]:
         answer = await self._ask(lambda id: AskCatalogue(id, deadline), deadline)
-        return answer.declarations if isinstance(answer, Catalogue) else {}
+        return from_plain(answer.declarations) if isinstance(answer, Catalogue) else {}
 
     async def check(self, questions: Sequence[CheckQuestion], deadline: float) -> Sequence[Verdict]:
         answer = await self._ask(lambda id: AskCheck(id, deadline, questions), deadline)

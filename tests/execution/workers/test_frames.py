@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from execution.catalogue import from_plain, to_plain
 from execution.events import (
     Broadcast,
     Crashed,
@@ -62,9 +63,10 @@ def test_a_job_arrives_as_it_was_sent():
 
 def test_declarations_arrive_as_they_were_sent():
     seed = InputSpec("seed", "INT", options={"default": 0, "max": 2**64 - 1})
-    name = InputSpec("name", "COMBO", required=False, choices=("a", 3), names_file=True)
+    name = InputSpec("name", "COMBO", required=False, choices=("a", 3), names_file=True, options={})
     spec = Declaration("A", None, "x", (seed, name), (OutputSpec("c", ("a", 3)), OutputSpec("d", "INT", is_list=True)))
-    assert through_the_pipe(FromWorker, Catalogue(1, {"A": spec})) == Catalogue(1, {"A": spec})
+    said = through_the_pipe(FromWorker, Catalogue(1, to_plain({"A": spec})))
+    assert from_plain(said.declarations) == {"A": spec}
 
 
 def test_questions_arrive_as_they_were_sent():
