@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from server import middleware
+from server.cancelling import Cancelling
 from server.definitions import Definitions
 from server.pictures import Pictures
 from server.routes.assets import AssetRoutes
@@ -46,13 +47,14 @@ def build(services: Services) -> web.Application:
     Three kinds of routes: most are served both at `/x` and at `/api/x`; some only plain; some only beneath `/api`."""
     s, options = services, services.options
     pictures = Pictures()
+    cancelling = Cancelling(s.queue, s.dispatch, s.hub)
     internal = InternalRoutes(s.folders, s.inputs, s.logs, s.hub)
     extensions = ExtensionRoutes(options.web_directories)
     templates = TemplateRoutes(s.folders)
     editor = EditorRoutes(options.front_end)
     both: list[Routes] = [
-        PromptRoutes(s.intake, s.queue).table(),
-        QueueRoutes(s.queue).table(),
+        PromptRoutes(s.intake, s.queue, s.hub).table(),
+        QueueRoutes(s.queue, cancelling).table(),
         InterruptRoutes(s.dispatch).table(),
         FreeRoutes(s.dispatch.workers).table(),
         HistoryRoutes(s.history).table(),
@@ -78,7 +80,7 @@ def build(services: Services) -> web.Application:
         editor.table(),
     ]
     only_api: list[Routes] = [
-        JobsRoutes(s.queue, s.history, s.dispatch).table(),
+        JobsRoutes(s.queue, s.history, cancelling).table(),
         AssetRoutes().table(),
         templates.static(),
     ]

@@ -9,6 +9,7 @@ the web page the owner happens to look at. Browsers tell on pages: they send `Ho
 | `Host` is this machine or was allowed | a foreign name can be made to point here (DNS rebinding) |
 | `Origin`, if any, is our own; `null` never is | other pages post, open sockets and read what CORS lets them |
 | `Sec-Fetch-Site`, if any, is not another's | the same for requests that carry no origin (images, scripts) |
+| the body is not compressed | a small one could become an endless one |
 | a page's change is JSON or an upload | the content types a form can send need no permission in a browser |
 """
 
@@ -50,6 +51,10 @@ class Access:
 
 def check(request: web.Request, access: Access) -> None:
     """Raises RequestError 400, 401, 403 or 415 for a request that may not pass."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise RequestError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "compressed_body", "Bodies must not be compressed; send them as they are"
+        )
     host = _check_host(request, access)
     _check_page(request, access, host)
     if access.needs_token and request.path not in ("/health", "/api/health") and not token_shown(request, access):

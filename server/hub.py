@@ -57,6 +57,7 @@ class Hub:
         self._clients: dict[str, Client] = {}
         self._flags: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._views: dict[str, JobView] = {}
+        self._awaited: dict[str, str | None] = {}  # jobs that have not begun → who submitted them
         self._sockets: set[Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,6 +91,18 @@ class Hub:
         except (TypeError, ValueError, RecursionError):
             logger.exception("an event could not be told: %s", type(event).__name__)
 
+    def expect(self, prompt_id: str, client_id: str | None) -> None:
+        """Know who waits for a job that has just been queued, in case it never begins."""
+        if prompt_id in self._awaited:  # else it has already begun
+            self._awaited[prompt_id] = client_id
+
+    def awaits(self, prompt_id: str) -> bool:
+        """Whether the job was queued since the start of the program and has not begun."""
+        return prompt_id in self._awaited
+
+    def awaited(self) -> list[str]:
+        return list(self._awaited)
+
     def send(self, type: str, data: Any, to: Iterable[str] | None = None) -> None:
         """A message outside of jobs. to: client ids; None is everybody."""
         frame = messages.message(type, data)
@@ -107,8 +120,8 @@ class Hub:
                 frame = messages.status(event.remaining)
                 for client in list(self._clients.values()):
                     self._put(client, frame, key="status")
-            case Queued():
-                pass  # what changed for clients is the queue's length, and that is told by QueueChanged
+            case Queued():  # clients hear of the queue's length, by QueueChanged
+                self._awaited[event.prompt_id] = None
             case Broadcast():
                 self._broadcast(event)
             case Filed():
@@ -135,6 +148,7 @@ class Hub:
         view = self._views.get(event.prompt_id)
         if view is None:
             view = self._views[event.prompt_id] = self._look(event.prompt_id)
+        self._awaited.pop(event.prompt_id, None)
         match event:
             case Started():
                 view.restart()
@@ -259,7 +273,11 @@ class Hub:
             del self._clients[client.id]
 
     def _look(self, prompt_id: str) -> JobView:
-        return JobView.of(prompt_id, self._job_of(prompt_id))
+        job = self._job_of(prompt_id)
+        if job is not None:
+            return JobView(prompt_id, job.client_id, job.graph)
+        # It never began: what is known of it is who submitted it. Of others nobody hears.
+        return JobView(prompt_id, self._awaited.get(prompt_id) or "", {})
 
     def _listeners(self, view: JobView, everybody: bool) -> list[Client]:
         if view.client_id is None:

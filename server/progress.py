@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from execution.events import NodeRef, Preview
-from execution.job import Job
 from server import messages
 
 FEW = 64
@@ -30,12 +29,6 @@ class JobView:
     executing: dict[str, NodeRef] = field(default_factory=dict[str, NodeRef])
     preview: Preview | None = None
     large: bool = False
-
-    @classmethod
-    def of(cls, prompt_id: str, job: Job | None) -> "JobView":
-        if job is None:
-            return cls(prompt_id, None)
-        return cls(prompt_id, job.client_id, job.graph)
 
     def begin(self, node: NodeRef) -> dict[str, Any]:
         self.executing.setdefault(node.id, node)

@@ -1,20 +1,21 @@
 """`/prompt`: queue a graph; how much is queued."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
 from execution.problems import NodeErrors, Problem, PromptRejected
 from execution.queue import Queue
-from server.bodies import read_json
+from server.bodies import json_in_thread, read_json
+from server.hub import Hub
 from server.problems import json_response
 from server.services import Intake
 
 
 class PromptRoutes:
-    def __init__(self, intake: Intake, queue: Queue):
-        self._intake, self._queue = intake, queue
+    def __init__(self, intake: Intake, queue: Queue, hub: Hub):
+        self._intake, self._queue, self._hub = intake, queue, hub
 
     def table(self) -> list[web.RouteDef]:
         return [web.get("/prompt", self.get), web.post("/prompt", self.post)]
@@ -29,15 +30,23 @@ class PromptRoutes:
                 raise PromptRejected(Problem("no_prompt", "No prompt provided", "No prompt provided"))
             ticket = await self._intake.submit(body)  # pyright: ignore[reportUnknownArgumentType]  # JSON
         except PromptRejected as rejected:
-            answer = {"error": shown(rejected.problem), "node_errors": shown_errors(rejected.node_errors)}
-            return json_response(answer, status=400)
-        return json_response(
-            {
-                "prompt_id": ticket.prompt_id,
-                "number": ticket.number,
-                "node_errors": shown_errors(ticket.node_errors),
-            }
-        )
+            problem, errors = rejected.problem, rejected.node_errors
+            return await json_in_thread(
+                lambda: {"error": shown(problem), "node_errors": shown_errors(errors)}, status=400
+            )
+        self._hub.expect(ticket.prompt_id, client_of(body))  # pyright: ignore[reportUnknownArgumentType]  # JSON
+        answer = {"prompt_id": ticket.prompt_id, "number": ticket.number}
+        if not ticket.node_errors:
+            return json_response({**answer, "node_errors": {}})
+        return await json_in_thread(lambda: {**answer, "node_errors": shown_errors(ticket.node_errors)})
+
+
+def client_of(body: Mapping[str, Any]) -> str | None:
+    """Who submitted: told beside the prompt, or in its extra data."""
+    extra = body.get("extra_data")
+    inner = cast(Mapping[str, Any], extra).get("client_id") if isinstance(extra, Mapping) else None
+    client = body.get("client_id", inner)
+    return client if isinstance(client, str) else None
 
 
 def shown(problem: Problem) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from aiohttp import web
 from execution.queue import Queue
 from server import projections
 from server.bodies import json_in_thread, read_object, texts_of
+from server.cancelling import Cancelling
 from server.problems import empty
 
 
 class QueueRoutes:
-    def __init__(self, queue: Queue):
-        self._queue = queue
+    def __init__(self, queue: Queue, cancelling: Cancelling):
+        self._queue, self._cancelling = queue, cancelling
 
     def table(self) -> list[web.RouteDef]:
         return [web.get("/queue", self.get), web.post("/queue", self.post)]
@@ -29,7 +30,7 @@ class QueueRoutes:
         body = await read_object(request)
         ids = texts_of(body, "delete")
         if body.get("clear"):
-            await self._queue.clear()
+            await self._cancelling.take_back_all()
         if ids:
-            await self._queue.delete(ids)
+            await self._cancelling.take_back(ids)
         return empty()

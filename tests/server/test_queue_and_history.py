@@ -119,6 +119,26 @@ async def test_waiting_jobs_can_be_taken_back_running_ones_stay(busy: House):
     assert [row[1] for row in queue["queue_running"]] == ["running"]
 
 
+@pytest.mark.parametrize("how", ["delete", "clear", "cancel"])
+async def test_whoever_waits_for_a_job_that_is_taken_back_is_told(busy: House, how: str):
+    async with ears(busy, "waiting") as client:
+        await busy.submit(client_id="waiting", prompt_id="a")
+        if how == "cancel":
+            async with busy.client.post("/api/jobs/a/cancel") as response:
+                assert await response.json() == {"cancelled": True}
+        else:
+            await post(busy, "/queue", {"delete": ["a"]} if how == "delete" else {"clear": True})
+        heard = await client.end("a")
+    assert heard[-2]["type"] == "execution_interrupted"
+    assert heard[-2]["data"] | {"timestamp": 0} == {
+        "prompt_id": "a",
+        "node_id": None,
+        "node_type": "",
+        "executed": [],
+        "timestamp": 0,
+    }
+
+
 async def test_only_the_job_that_runs_is_interrupted_by_its_id(busy: House):
     await post(busy, "/interrupt", {"prompt_id": "another"})
     assert len((await get(busy, "/queue"))["queue_running"]) == 1
