@@ -82,7 +82,7 @@ class Dispatch:
         for held in wanted:
             held.unwanted = True
             held.worker.interrupt(held.job.id)
-        if not wanted and self._queue.claiming:
+        if not wanted and self._queue.claiming and self._queue.remaining:  # else the claim comes back empty
             self._unwanted.add(prompt_id)
         return bool(wanted)
 
