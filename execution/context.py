@@ -20,6 +20,11 @@ class Run(Protocol):
     def node(self) -> NodeRef: ...
 
     @property
+    def list_index(self) -> int:
+        """Which call of a node that is called once per element of a list; 0 for the only one."""
+        ...
+
+    @property
     def prompt(self) -> Mapping[str, Any]:
         """The graph as submitted, API form; written into saved files."""
         ...

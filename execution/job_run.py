@@ -333,7 +333,7 @@ class JobRun:
             if blocker is not None:
                 outcomes.append(self._block(id, blocker))
                 continue
-            run = self._run_of(id, index if len(calls) > 1 else None)
+            run = self._run_of(id, index)
             if spec.given:
                 arguments.update(capabilities_for(spec, self._executor.capabilities, None, run))
             context = copy_context()
@@ -497,7 +497,7 @@ class JobRun:
             ref = self._refs[id] = NodeRef(id, id, None, id)
         return ref
 
-    def _run_of(self, id: str, list_index: int | None = None) -> NodeRun:
+    def _run_of(self, id: str, list_index: int = 0) -> NodeRun:
         job = self._job
         return NodeRun(job.id, self._ref(id), job.graph, job.extra, self._voice, self._should_stop, list_index)
 

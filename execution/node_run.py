@@ -36,7 +36,7 @@ class Voice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NodeRun:
-    """`context.Run` for one node. list_index: which call of a mapped node, None for the only one."""
+    """`context.Run` for one call of a node."""
 
     prompt_id: str
     node: NodeRef
@@ -44,7 +44,7 @@ class NodeRun:
     extra: Mapping[str, Any]
     voice: Voice
     should_stop: Callable[[], bool]
-    list_index: int | None = None
+    list_index: int = 0
 
     def check(self) -> None:
         if self.should_stop():

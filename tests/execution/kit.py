@@ -110,8 +110,9 @@ def grow(x: Any, times: int, run: Run) -> Expanded:
     graph: ApiGraph = {}
     source: Any = x
     for i in range(times):
-        graph[f"{run.node.id}.0.0.{i}"] = api("Add", a=source, b=1)
-        source = [f"{run.node.id}.0.0.{i}", 0]
+        id = f"{run.node.id}.{run.list_index}.0.{i}"
+        graph[id] = api("Add", a=source, b=1)
+        source = [id, 0]
     return Expanded(graph, (Link(*source) if times else x,))
 
 

@@ -19,6 +19,7 @@ class FakeRun:
 
     prompt_id = "p"
     node = NodeRef("1", "1", None, "1")
+    list_index = 0
 
     def __init__(self) -> None:
         self.prompt: dict[str, Any] = {"1": {"class_type": "Test", "inputs": {"text": "größer"}}}
