@@ -50,13 +50,22 @@ _ENTRY_BYTES = 1_000  # an entry, its keys and lists, measured with tracemalloc 
 
 @dataclass(frozen=True, slots=True)
 class InnerShown:
-    """What a node inside an expansion wants shown. tail: its id after the id of the expanded node, if it begins so.
-    at_top: it is shown on the expanded node."""
+    """What a node inside an expansion wants shown. outer: the id the expanded node had then, with which the ids of
+    inner nodes usually begin. at_top: it is shown on the expanded node."""
 
     ref: NodeRef
-    tail: str | None
+    outer: str
     at_top: bool
     ui: Mapping[str, Any]
+
+    def under(self, node: NodeRef) -> NodeRef:
+        """How it is called when the expanded node is called so."""
+
+        def moved(id: str) -> str:
+            return node.id + id[len(self.outer) :] if id.startswith(self.outer) else id
+
+        display = node.display if self.at_top else self.ref.display
+        return NodeRef(moved(self.ref.id), display, moved(self.ref.parent or node.id), node.real)
 
 
 @dataclass(slots=True, eq=False)

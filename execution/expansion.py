@@ -10,6 +10,8 @@ from execution.prompt import Limits, Node, parse_node
 from execution.spec import Declaration, Expanded
 from execution.validate import check_nodes
 
+_LONGEST_ID = 1_000_000
+
 
 class InvalidExpansion(ValueError):
     """A node returned a graph that cannot be run."""
@@ -27,6 +29,8 @@ def read_expansion(
     Constants that JSON does not know (a tensor handed on) are taken as they are. Raises InvalidExpansion.
     """
     added: list[str] = []
+    # Ids grow with every level of nesting, and a loop may be nested as deep as it has rounds.
+    limits = replace(limits, id_length=_LONGEST_ID)
     try:
         for id, raw in expanded.graph.items():
             if id in graph:

@@ -200,13 +200,10 @@ class JobRun:
 
     def _report_inside(self, id: str, entry: Entry) -> list[tuple[NodeRef, Mapping[str, Any]]]:
         """Tell what the nodes inside an expansion show that came from the cache."""
-        told: list[tuple[NodeRef, Mapping[str, Any]]] = []
         mine = self._ref(id)
-        for shown in entry.inner:
-            display = mine.display if shown.at_top else shown.ref.display
-            ref = NodeRef(shown.ref.id if shown.tail is None else id + shown.tail, display, mine.id, mine.real)
-            self._voice.say(NodeFinished(self._job.id, ref, shown.ui, reused=True, reported=True))
-            told.append((ref, shown.ui))
+        told = [(shown.under(mine), shown.ui) for shown in entry.inner]
+        for ref, ui in told:
+            self._voice.say(NodeFinished(self._job.id, ref, ui, reused=True, reported=True))
         return told
 
     # Scheduling
@@ -433,7 +430,10 @@ class JobRun:
             else:
                 results.append(outcome)
         told = [shown for other in opened.inner for shown in self._shown_inside.get(other, ())]
-        inner = [_inner_shown(id, self._ref(id), ref, ui) for ref, ui in told]
+        mine = self._ref(id)
+        inner = [InnerShown(ref, id, ref.display == mine.display, ui) for ref, ui in told]
+        if mine.parent is not None:
+            self._shown_inside[id] = told
         made = gather(kind, results)
         children = [signed[other] for other in opened.inner]
         self._keep(id, Entry(made.slots, made.ui, inner, children, passing=id in self._told_by))
@@ -512,8 +512,3 @@ class JobRun:
 
 def _identity(thing: object) -> int:
     return id(thing)
-
-
-def _inner_shown(outer: str, outer_ref: NodeRef, ref: NodeRef, ui: Mapping[str, Any]) -> InnerShown:
-    tail = ref.id[len(outer) :] if ref.id.startswith(outer) else None
-    return InnerShown(ref, tail, ref.display == outer_ref.display, ui)
