@@ -10,7 +10,7 @@ from typing import Any
 from execution.cache import Cache
 from execution.context import Run
 from execution.events import Ending, Failed
-from execution.explain import Memory
+from execution.explain import Memory, Reasons
 from execution.failure import exception_type, forget_frames, message_of, traceback_of
 from execution.job import Job
 from execution.job_run import JobRun
@@ -75,7 +75,7 @@ class Executor:
         self.nodes = nodes
         self.kinds = Kinds(nodes)
         self.declarations = Declarations(nodes)
-        self.cache = cache or Cache()
+        self.cache = Cache() if cache is None else cache  # an empty one is false
         self.capabilities = capabilities or {}
         self.listing = listing
         self.file_exists = file_exists
@@ -87,7 +87,7 @@ class Executor:
         self.once = OnceOnly()
         self._around = around
         self._after_job = after_job
-        self._reasons: Callable[[str], str | None] = lambda _: None
+        self._reasons = Reasons(self.cache)
         for spec in nodes.values():
             for parameter, wanted in spec.given.items():
                 if wanted is not Run and wanted not in self.capabilities:
@@ -102,7 +102,7 @@ class Executor:
         try:
             with self._around():
                 run = JobRun(self, job, voice, should_stop)
-                self._reasons = run.reason
+                self._reasons = run.reasons
                 ending = run.to_the_end()
         except BaseException as error:
             # Only the engine itself or `around` can end up here; what nodes raise became an ending above.
@@ -120,10 +120,10 @@ class Executor:
 
     def explain(self, id: str) -> str | None:
         """Why a node of the latest job ran: one sentence. None for one that did not run."""
-        return self._reasons(id)
+        return self._reasons.of(id)
 
     def free(self) -> None:
         """Forget all results and instances. Between jobs only."""
         self.cache.clear()
         self.instances.clear()
-        self._reasons = lambda _: None
+        self._reasons = Reasons(self.cache)

@@ -46,19 +46,44 @@ class Memory:
         self._seen.clear()
 
 
-def why(now: Seen, before: Seen | None, cache: Cache) -> str:
-    """One sentence without a full stop."""
-    if isinstance(cache.mode, KeepNothing):
-        return "results are not kept"
+class Reasons:
+    """Why the nodes of one job ran. Filled while it runs; afterwards it holds no results."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._seen: dict[str, tuple[Seen, Seen | None, bool]] = {}
+        self._started: set[str] = set()
+
+    def note(self, now: Seen, before: Seen | None) -> None:
+        """A node of the prompt whose result was not there."""
+        # Whether it was dropped is asked now: when it has run, it will be there again.
+        self._seen[now.node.id] = (now, before, self._cache.was_dropped(now.signature))
+
+    def start(self, id: str) -> bool:
+        """A node runs. False if it was known to."""
+        if id in self._started:
+            return False
+        self._started.add(id)
+        return True
+
+    def of(self, id: str) -> str | None:
+        """One sentence; None for a node that did not run, or that an expansion made."""
+        if id not in self._started or id not in self._seen:
+            return None
+        if isinstance(self._cache.mode, KeepNothing):
+            return "results are not kept"
+        now, before, was_dropped = self._seen[id]
+        return "its result was dropped to make room" if was_dropped else why(now, before)
+
+
+def why(now: Seen, before: Seen | None) -> str:
+    """What is different. One sentence without a full stop."""
     if before is None or before.node.class_type != now.node.class_type:
-        return "its result was dropped to make room" if cache.was_dropped(now.signature) else "it never ran before"
+        return "it never ran before"
     if is_once_only(now.signature):
         if _is_never_equal(now.fingerprint):
             return "it asks to run every time"
-        upstream = _upstream(now, before)
-        return upstream or "it has an input that can never be equal to another"
-    if cache.was_dropped(now.signature):
-        return "its result was dropped to make room"
+        return _upstream(now, before) or "it has an input that can never be equal to another"
     if before.signature == now.signature:
         return "it did not finish the last time"
     return (

@@ -27,7 +27,7 @@ from execution.events import (
     Succeeded,
 )
 from execution.expansion import InvalidExpansion, read_expansion, refs_of
-from execution.explain import Seen, why
+from execution.explain import Reasons, Seen
 from execution.failure import problem_of
 from execution.graph import parents_in, walk
 from execution.hooks import fingerprint, links_wanted
@@ -91,6 +91,7 @@ class _Awaited:
 
 class JobRun:
     def __init__(self, executor: "Executor", job: Job, voice: Voice, should_stop: Callable[[], bool]):
+        self.reasons = Reasons(executor.cache)
         self._executor = executor
         self._job = job
         self._voice = voice
@@ -105,7 +106,6 @@ class JobRun:
         self._schedule = Schedule(self._parents, self._is_at_hand, self._is_urgent)
         self._tasks = Tasks(self._check)
         self._rules = RuleBook(executor.listing, executor.file_exists)
-        self._started: set[str] = set()
         self._lazy: dict[str, _Lazy] = {}
         self._opened: dict[str, _Opened] = {}
         self._awaited: dict[str, _Awaited] = {}
@@ -117,7 +117,6 @@ class JobRun:
         self._told: dict[int, Blocked] = {}
         self._told_by: set[str] = set()
         self._shown_inside: dict[str, list[tuple[NodeRef, Mapping[str, Any]]]] = {}
-        self._seen_before: dict[str, Seen | None] = {}
 
     def to_the_end(self) -> Ending:
         """Run the job. Whatever its nodes do becomes an ending."""
@@ -136,13 +135,7 @@ class JobRun:
             self._tasks.close()
             if self._executor.decisions.changes != decisions:
                 self._rename_results()
-            self._results.clear()
-
-    def reason(self, id: str) -> str | None:
-        """Why a node of this job ran, if it did."""
-        if id not in self._seen_before or id not in self._started:
-            return None
-        return why(self._seen(id), self._seen_before[id], self._cache)
+            self._let_go()
 
     # Beginning
 
@@ -160,8 +153,11 @@ class JobRun:
         self._voice.say(Cached(job.id, list(known), self._executor.clock()))
         self._report_known(known, set(needed.order))
         memory = self._executor.memory
-        self._seen_before = {id: memory.get(id) for id in needed.order if id not in known}
-        memory.remember([self._seen(id) for id in needed.order])
+        seen = [self._seen(id) for id in needed.order]
+        for now in seen:
+            if now.node.id not in known:
+                self.reasons.note(now, memory.get(now.node.id))
+        memory.remember(seen)
         self._use(self._schedule.add(job.outputs))
 
     def _sign(self, ids: Sequence[str]) -> None:
@@ -271,8 +267,7 @@ class JobRun:
         if id in self._opened:
             self._assemble(id, kind)
             return
-        if id not in self._started:
-            self._started.add(id)
+        if self.reasons.start(id):
             self._voice.say(NodeStarted(self._job.id, self._ref(id)))
         held_back: Sequence[str] = ()
         if kind.lazy:
@@ -472,6 +467,13 @@ class JobRun:
         before = dict(self._signer.signed)
         for id, signature in self._signer.sign_again().items():
             self._cache.rename(before[id], signature)
+
+    def _let_go(self) -> None:
+        """Of everything a node may have made; this object itself waits for the garbage collector."""
+        self._results.clear()
+        self._arguments = {}
+        for held in (self._graph, self._opened, self._awaited, self._told, self._shown_inside):
+            held.clear()
 
     def _interrupted(self) -> Interrupted:
         id = self._current
