@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from execution.events import Crashed, Ending, Event, Filed, QueueChanged, Queued
 from execution.job import Job, redacted
@@ -141,10 +141,11 @@ class Queue:
         """Whether a job is just now passing from waiting to running and cannot be told to be either."""
         return self._claims > 0
 
-    async def open(self) -> None:
-        """Find what an earlier server left. Jobs that ran when it died go back to their places, or are given up."""
+    async def open(self, start: Literal["run", "paused", "last"] = "last") -> None:
+        """Find what an earlier server left. Jobs that ran when it died go back to their places, or are given up.
+        start: whether jobs are begun at once; "last" is as it was left."""
         self._counter = int(await self._store.setting(COUNTER) or 0)
-        self._paused = await self._store.setting(PAUSED) == "1"
+        self._paused = start == "paused" or (start == "last" and await self._store.setting(PAUSED) == "1")
         for stored in await self._store.running():
             claim = _claim(stored)
             if not await self.retry(claim):

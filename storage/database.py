@@ -97,25 +97,23 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
-        except sqlite3.Error:
-            connection.close()
-            raise
+        self._prepare(connection)
         return connection
 
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
+
     def _checked(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
         try:
-            connection = self._connect()
-        except sqlite3.OperationalError:
-            raise  # it cannot be opened (rights, room), which says nothing of its content
-        except sqlite3.DatabaseError as error:
-            raise DamagedDatabase(self._path, str(error)) from error
-        try:
+            self._prepare(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             findings = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+        except sqlite3.OperationalError:  # rights, room, locks: that says nothing of its content
+            connection.close()
+            raise
         except sqlite3.DatabaseError as error:
             findings = [str(error)]
         if findings != ["ok"]:

@@ -30,9 +30,10 @@ class LineLog:
 
     def feed(self, chunk: bytes) -> None:
         *lines, rest = chunk.split(b"\n")
-        for line in lines:
-            self._line(self._rest + line)
+        if lines:
+            lines[0] = self._rest + lines[0]
             self._rest, self._cut = b"", False
+            self._take(lines)
         if not self._cut:
             self._rest += rest
         if len(self._rest) > LONGEST:
@@ -41,26 +42,31 @@ class LineLog:
     def close(self) -> None:
         """Write what is left."""
         if self._rest:
-            self._line(self._rest)
+            self._take([self._rest])
             self._rest = b""
         self._account()
 
-    def _line(self, line: bytes) -> None:
-        # Progress bars rewrite their line after each return: only the last state is worth a line.
-        text = line.rstrip(b"\r")[:LONGEST].decode("utf-8", "backslashreplace").rsplit("\r", 1)[-1].translate(ESCAPES)
-        if not text.strip():
-            return
-        self.last.append(text)
+    def _take(self, lines: list[bytes]) -> None:
         if self._clock() - self._window >= 1:
             self._account()
-        if self._written < PER_SECOND:
-            self._written += 1
-            self._write(text)
-        else:
-            self._left_out += 1
+        room = PER_SECOND - self._written
+        for line in lines[:room]:
+            if text := _clean(line):
+                self.last.append(text)
+                self._written += 1
+                self._write(text)
+        # Of a flood only the end is looked at: it may be the reason of a death.
+        self._left_out += len(lines[room:])
+        self.last.extend(text for line in lines[room:][-LAST:] if (text := _clean(line)))
 
     def _account(self) -> None:
         """Begin another second."""
         if self._left_out:
             self._write(f"({self._left_out:,} more lines were left out)")
         self._window, self._written, self._left_out = self._clock(), 0, 0
+
+
+def _clean(line: bytes) -> str:
+    # Progress bars rewrite their line after each return: only the last state is worth a line.
+    text = line.rstrip(b"\r")[:LONGEST].decode("utf-8", "backslashreplace").rsplit("\r", 1)[-1]
+    return text.translate(ESCAPES).rstrip()

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -200,6 +200,16 @@ async def test_a_restart_keeps_a_pause(tmp_path: Path):
         await queue.resume()
     async with Server(tmp_path) as (queue, _):
         assert not queue.paused
+
+
+@pytest.mark.parametrize(("start", "paused"), [("run", False), ("paused", True), ("last", True)])
+async def test_the_start_may_be_told_to_run_or_to_wait(
+    queue: Queue, jobs: Jobs, start: Literal["run", "paused", "last"], paused: bool
+):
+    await queue.pause()
+    later = Queue(jobs, lambda _: None)
+    await later.open(start)
+    assert later.paused == paused
 
 
 async def test_a_job_that_ran_when_the_server_died_is_begun_once_more_and_then_given_up(tmp_path: Path):
