@@ -1,0 +1,1 @@
+"""Pictures drawn by code, with captions that say exactly what is in them."""
