@@ -28,7 +28,7 @@ class PromptRejected(ValueError):
     """A prompt that will not be queued. problem: the reason as a whole; node_errors: the reasons node by node."""
 
     def __init__(self, problem: Problem, node_errors: Mapping[str, NodeErrors] | None = None):
-        super().__init__(f"{problem.message}: {problem.details}" if problem.details else problem.message)
+        super().__init__(f"{problem.message.rstrip('.')}: {problem.details}" if problem.details else problem.message)
         self.problem = problem
         self.node_errors = dict(node_errors or {})
 

@@ -88,7 +88,8 @@ def import_path(path: Path) -> Any:
     return module
 
 
-def in_pack(spec: object, name: str) -> NodeSpec:
+def in_pack(listed: object, name: str) -> NodeSpec:
+    spec = getattr(listed, "spec", listed)  # what @node makes holds the spec; packs may list either
     if not isinstance(spec, NodeSpec):
-        raise TypeError(f"NODES must hold what @node makes, got {type(spec).__name__}")
+        raise TypeError(f"NODES must hold what @node makes, got {type(listed).__name__}")
     return replace(spec, declaration=replace(spec.declaration, pack=f"custom_nodes.{name}"))
