@@ -1,0 +1,141 @@
+"""The server: start, say where it is, serve until asked to stop.
+
+Exit codes: 0 stopped as asked, 1 could not start, 2 wrong usage.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import ssl
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+from launch.arguments import parse_serve
+from launch.compose import House, compose, empty_temp, urls
+from launch.folders import BadModelPaths, folders_of
+from launch.logs import configure
+from launch.settings import Network, Settings
+from storage.database import DamagedDatabase, Database, NewerDatabase
+from storage.folders import Folders
+from storage.lock import AlreadyInUse
+from storage.logs import RecentLogs
+
+log = logging.getLogger(__name__)
+
+# How long requests that are under way may take once the server was asked to stop, seconds.
+DRAINING = 5.0
+
+
+def serve(arguments: Sequence[str], home: Path) -> int:
+    """Run the server until a signal; returns the exit code."""
+    settings = parse_serve(arguments, home)
+    logs = RecentLogs()
+    configure(settings.log_level, logs)
+    if settings.ignored:
+        log.info("these options change nothing here: %s", " ".join(settings.ignored))
+    try:
+        folders = folders_of(settings.paths)
+        folders.make()
+        database = Database(settings.paths.state / "jobs.sqlite")
+        database.open()
+    except (BadModelPaths, AlreadyInUse, DamagedDatabase, NewerDatabase, OSError) as problem:
+        print(f"main.py: {problem}", file=sys.stderr)
+        return 1
+    try:
+        empty_temp(folders)
+        code = asyncio.run(run(settings, folders, database, logs))
+        empty_temp(folders)
+        return code
+    finally:
+        database.close()
+
+
+async def run(settings: Settings, folders: Folders, database: Database, logs: RecentLogs) -> int:
+    stopping = asyncio.Event()
+    stop_on_signals(stopping)
+    house = compose(settings, folders, database, logs)
+    runner = web.AppRunner(house.app, shutdown_timeout=DRAINING, access_log=None)
+    await runner.setup()
+    try:
+        try:
+            bound = await bind(runner, settings.network)
+        except OSError as problem:
+            print(f"main.py: {in_words(problem, settings.network)}", file=sys.stderr)
+            return 1
+        await house.open()
+        announce(house, bound, settings)
+        if settings.quick_test:
+            return await quick_test(house)
+        await stopping.wait()
+        log.info("stopping")
+        return 0
+    finally:
+        await house.close()
+        await runner.cleanup()
+
+
+async def bind(runner: web.AppRunner, network: Network) -> dict[str, int]:
+    """Listen everywhere asked. Returns each address with its port: the same for all, also when a free one was asked."""
+    tls = None
+    if network.tls_certificate is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(network.tls_certificate, network.tls_key)
+    bound: dict[str, int] = {}
+    for address in network.listen:
+        port = next(iter(bound.values()), network.port)
+        site = web.TCPSite(runner, address, port, ssl_context=tls)
+        await site.start()
+        bound[address] = int(runner.addresses[-1][1])
+    return bound
+
+
+def in_words(problem: OSError, network: Network) -> str:
+    if isinstance(problem, ssl.SSLError):
+        return f"the certificate or its key cannot be used: {problem}"
+    where = ", ".join(f"{address}:{network.port}" for address in network.listen)
+    reason = os.strerror(problem.errno).lower() if problem.errno else str(problem)
+    hint = "; --port takes another" if problem.errno == errno.EADDRINUSE else ""
+    return f"cannot listen on {where}: {reason}{hint}"
+
+
+def stop_on_signals(stopping: asyncio.Event) -> None:
+    """The first signal asks for an orderly stop, a second one ends at once."""
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        if stopping.is_set():
+            raise SystemExit(130)
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if sys.platform == "win32":
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(asked))
+        else:
+            loop.add_signal_handler(number, asked)
+
+
+def announce(house: House, bound: dict[str, int], settings: Settings) -> None:
+    found = urls(bound, house.access, settings.network.tls_certificate is not None)
+    print("\n".join(f"Heddle is at {url}" for url in found), flush=True)
+    if not house.access.loopback and not house.access.needs_token:
+        log.warning("NO TOKEN IS ASKED: whoever reaches this port can run graphs and read files here (--no-auth)")
+    if settings.open_browser:
+        with contextlib.suppress(webbrowser.Error):
+            webbrowser.open(found[0])
+
+
+async def quick_test(house: House) -> int:
+    """Wait until every worker can run jobs; 1 if one cannot."""
+    for worker in house.dispatch.workers:
+        await worker.ready()
+        if worker.trouble is not None:
+            print(f"main.py: {worker.trouble}", file=sys.stderr)
+            return 1
+    return 0

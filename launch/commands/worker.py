@@ -1,0 +1,25 @@
+"""`main.py worker`: the process in which graphs run. Started by the server, with the server's own arguments."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from execution.engine import GraphEngine
+from execution.workers.child import serve
+from launch.arguments import parse_serve
+from launch.folders import folders_of
+from launch.logs import configure
+
+
+def worker(arguments: Sequence[str], home: Path) -> int:
+    """Serve jobs on the pipes this process was started with, until the server is gone."""
+    settings = parse_serve(arguments, home)
+    configure(settings.log_level)
+
+    def build() -> GraphEngine:
+        # Imports torch, which takes seconds: only now, when signs of life are being sent.
+        from launch.engine import build_engine
+
+        return build_engine(settings, folders_of(settings.paths))
+
+    serve(build)
+    return 1  # the pipes closed before anything was served

@@ -1,0 +1,133 @@
+"""Wires the server: one function, from settings to everything that must be started and stopped."""
+
+import ipaddress
+import secrets
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from execution.dispatch import Dispatch
+from execution.history import History
+from execution.intake import Checks, Intake
+from execution.job import Job
+from execution.known_nodes import KnownNodes
+from execution.queue import Queue
+from execution.workers.process import ProcessWorker
+from launch.settings import Network, Settings
+from server.app import build
+from server.guard import Access
+from server.hub import Hub
+from server.routes.features import features
+from server.services import Options, Services
+from storage.database import Database
+from storage.folders import Folders
+from storage.inputs import Inputs
+from storage.jobs import Jobs
+from storage.logs import RecentLogs
+from storage.settings import UserSettings
+from storage.users import Users
+
+HOME = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything of a running server. Started from the first field to the last, stopped the other way round."""
+
+    database: Database
+    queue: Queue
+    dispatch: Dispatch
+    nodes: KnownNodes
+    app: web.Application
+    access: Access
+
+    async def open(self) -> None:
+        await self.queue.open()
+        await self.dispatch.start()
+        await self.nodes.start()
+
+    async def close(self) -> None:
+        await self.nodes.close()
+        await self.dispatch.close()
+
+
+def compose(settings: Settings, folders: Folders, database: Database, logs: RecentLogs) -> House:
+    """Build the server's parts. database: open. Call it where an event loop runs."""
+    network = settings.network
+    access = access_of(network)
+    offered = features(network.max_upload)
+
+    def job_of(prompt_id: str) -> Job | None:
+        return next((held.job for held in dispatch.running if held.job.id == prompt_id), None)
+
+    hub = Hub(job_of, lambda: queue.remaining, offered)
+    jobs = Jobs(database)
+    queue = Queue(jobs, hub.publish)
+    worker = ProcessWorker(worker_command(settings), directory=Path.cwd(), overhear=hub.publish)
+    dispatch = Dispatch(queue, [worker], hub.publish)
+    inputs = Inputs(folders.input, folders.output, folders.temp)
+    nodes = KnownNodes([worker], settings.paths.state / "catalogue.json")
+    nodes.load()
+    checks = Checks(folders.listing, lambda name: inputs.find(name) is not None)
+    services = Services(
+        intake=Intake(queue, nodes, [worker], checks),
+        queue=queue,
+        history=History(jobs),
+        dispatch=dispatch,
+        catalogue=nodes,
+        hub=hub,
+        folders=folders,
+        inputs=inputs,
+        users=Users(folders.user, network.multi_user),
+        settings=UserSettings(),
+        logs=logs,
+        options=Options(
+            access=access,
+            max_upload=network.max_upload,
+            compress=network.compress,
+            front_end=settings.paths.front_end or HOME / "web" / "dist",
+            arguments=settings.arguments,
+        ),
+    )
+    return House(database, queue, dispatch, nodes, build(services), access)
+
+
+def worker_command(settings: Settings) -> list[str]:
+    """The same program with the same arguments, as a worker."""
+    return [sys.executable, str(HOME / "main.py"), "worker", *settings.arguments[1:]]
+
+
+def access_of(network: Network) -> Access:
+    """Who may speak to a server with these settings; a token is made where one is needed and none was given."""
+    loopback = all(is_loopback(address) for address in network.listen)
+    token = None
+    if network.auth and (network.token is not None or not loopback):
+        token = network.token or secrets.token_urlsafe(24)
+    return Access(loopback and token is None, network.allow_hosts, token, network.cors_origin)
+
+
+def is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def empty_temp(folders: Folders) -> None:
+    """What previews left behind. The folder is ours alone: `Settings` sees to that."""
+    shutil.rmtree(folders.temp, ignore_errors=True)
+    folders.temp.mkdir(parents=True, exist_ok=True)
+
+
+def urls(addresses: Mapping[str, int], access: Access, tls: bool) -> list[str]:
+    """What to type into a browser. addresses: bound address → port."""
+    found: list[str] = []
+    for address, port in addresses.items():
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, f"[{address}]" if ":" in address else address)
+        shown = f"/?token={access.token}" if access.needs_token else ""
+        found.append(f"{'https' if tls else 'http'}://{host}:{port}{shown}")
+    return found
