@@ -11,6 +11,8 @@ export default defineConfig({
     modulePreload: false,
     assetsInlineLimit: 8192,
     reportCompressedSize: true,
+    // One file on purpose: the page is of no use without any part of it, and each request costs a round trip.
+    chunkSizeWarningLimit: 700,
   },
   server: { proxy: { "/api": "http://127.0.0.1:8188", "/ws": { target: "ws://127.0.0.1:8188", ws: true } } },
   test: { include: ["test/**/*.test.ts"], environment: "node" },

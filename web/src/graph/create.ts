@@ -26,7 +26,7 @@ export function naturalSize(definition: NodeDefinition): Size {
   const sides =
     Math.max(0, ...plain.map((input) => textWidth(input.label))) + Math.max(0, ...definition.outputs.map((output) => textWidth(output.name))) + 64;
   const widgets = Math.max(0, ...entries.map((entry) => textWidth(entry.input?.label ?? entry.name) + 132));
-  const width = Math.max(144, areas > 0 ? 320 : 0, upload ? 256 : 0, textWidth(definition.title) + 48, sides, widgets);
+  const width = Math.max(144, areas > 0 ? 320 : 0, upload ? 256 : 0, definition.title.length * 8 + 56, sides, widgets);
   return [Math.ceil(Math.min(width, 400) / 8) * 8, Math.ceil((rows + (upload || (definition.isOutput && plain.some((i) => i.type === "IMAGE")) ? 208 : 0)) / 8) * 8];
 }
 

@@ -1,0 +1,177 @@
+/** The page as a whole: open documents, what is queued, what is shown over the canvas. Panels read it, commands change it. */
+
+import { Editor, type Notice } from "../editor/editor";
+import type { LinkEnd, Target } from "../editor/gesture";
+import type { MediaRef } from "../editor/run";
+import { type Catalogue, EDITOR_NODES, readCatalogue } from "../graph/definitions";
+import { type Document, type NodeId, type Point, type Rect, emptyDocument } from "../graph/document";
+import { type JobItem, http } from "../client/http";
+import type { Embedded } from "../client/embedded";
+import type { Connection } from "../client/socket";
+import { type Settings, remembered, saveSettings } from "./settings";
+
+export type Dialog =
+  | { readonly kind: "palette"; readonly at: Point; readonly end: LinkEnd | null }
+  | { readonly kind: "commands" }
+  | { readonly kind: "find" }
+  | { readonly kind: "settings" }
+  | { readonly kind: "shortcuts" }
+  | { readonly kind: "open" }
+  | { readonly kind: "save-as" }
+  | { readonly kind: "menu"; readonly target: Target; readonly at: Point; readonly screen: Point }
+  | { readonly kind: "combo"; readonly node: NodeId; readonly key: string; readonly anchor: Rect }
+  | { readonly kind: "rename"; readonly target: Target; readonly anchor: Rect; readonly value: string }
+  | { readonly kind: "lightbox"; readonly images: readonly MediaRef[]; readonly index: number }
+  | { readonly kind: "dropped"; readonly file: File; readonly embedded: Embedded; readonly at: Point };
+
+export interface Toast extends Notice {
+  readonly id: number;
+}
+
+export class App {
+  catalogue: Catalogue = readCatalogue(null);
+  /** False until the server has said which nodes it has. */
+  ready = false;
+  tabs: readonly Editor[] = [];
+  active: Editor;
+  settings: Settings = remembered();
+  dialog: Dialog | null = null;
+  toasts: readonly Toast[] = [];
+  jobs: readonly JobItem[] = [];
+  remaining = 0;
+  connection: Connection = "connecting";
+  sidebar: "queue" | "none" = "none";
+  /** Bumped by every change; what panels compare. */
+  version = 0;
+  /** Brings nodes into view (all of them without an argument); the surface knows how large it is. */
+  reveal: ((nodes?: ReadonlySet<NodeId>) => void) | null = null;
+  private readonly listeners = new Set<() => void>();
+  private readonly drawListeners = new Set<() => void>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly editorListeners = new Map<Editor, () => void>();
+  private nextToast = 1;
+
+  constructor() {
+    this.active = this.adopt(new Editor(this.catalogue));
+    this.tabs = [this.active];
+  }
+
+  /** For panels: told at once of what concerns them, and a few times a second of what happens on the canvas. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  readonly snapshot = (): number => this.version;
+
+  /** For the canvas: told of every change; it draws once per frame. */
+  onDraw(listener: () => void): void {
+    this.drawListeners.add(listener);
+  }
+
+  changed(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.version++;
+    for (const listener of this.drawListeners) listener();
+    for (const listener of this.listeners) listener();
+  }
+
+  private adopt(editor: Editor): Editor {
+    const listen = (): void => {
+      for (const listener of this.drawListeners) listener();
+      // A pan or a drag changes the editor with every frame; panels need not follow each one.
+      this.timer ??= setTimeout(() => this.changed(), 80);
+    };
+    this.editorListeners.set(editor, editor.subscribe(listen));
+    return editor;
+  }
+
+  setCatalogue(catalogue: Catalogue): void {
+    this.catalogue = catalogue;
+    this.ready = catalogue.size > EDITOR_NODES.length;
+    for (const tab of this.tabs) tab.setCatalogue(catalogue);
+    this.changed();
+  }
+
+  // Documents
+
+  open(document: Document, name: string | null): Editor {
+    // A page that was only just opened and not touched makes room for what is opened first.
+    const blank = this.tabs.length === 1 && this.active.name === null && !this.active.dirty && this.active.document.root.nodes.size === 0;
+    const editor = this.adopt(new Editor(this.catalogue, this.tabs.some((tab) => tab.document.id === document.id) ? { ...document, id: crypto.randomUUID() } : document));
+    editor.name = name;
+    editor.saved = editor.document;
+    if (blank) this.drop(this.active);
+    this.tabs = blank ? [editor] : [...this.tabs, editor];
+    this.active = editor;
+    this.changed();
+    return editor;
+  }
+
+  show(editor: Editor): void {
+    this.active = editor;
+    this.dialog = null;
+    this.changed();
+  }
+
+  close(editor: Editor): void {
+    const at = this.tabs.indexOf(editor);
+    if (at < 0) return;
+    this.drop(editor);
+    const rest = this.tabs.filter((tab) => tab !== editor);
+    if (rest.length === 0) rest.push(this.adopt(new Editor(this.catalogue, emptyDocument(crypto.randomUUID()))));
+    this.tabs = rest;
+    if (this.active === editor) this.active = rest[Math.min(at, rest.length - 1)] ?? this.active;
+    this.changed();
+  }
+
+  private drop(editor: Editor): void {
+    this.editorListeners.get(editor)?.();
+    this.editorListeners.delete(editor);
+  }
+
+  // What is shown
+
+  setDialog(dialog: Dialog | null): void {
+    this.dialog = dialog;
+    this.changed();
+  }
+
+  notify(notice: Notice): void {
+    const toast = { ...notice, id: this.nextToast++ };
+    this.toasts = [...this.toasts.filter((other) => other.text !== notice.text).slice(-3), toast];
+    this.changed();
+    setTimeout(() => this.dismiss(toast.id), notice.tone === "error" ? 12_000 : 7_000);
+  }
+
+  fail(error: unknown): void {
+    this.notify({ tone: "error", text: error instanceof Error ? error.message : String(error) });
+  }
+
+  dismiss(id: number): void {
+    if (!this.toasts.some((toast) => toast.id === id)) return;
+    this.toasts = this.toasts.filter((toast) => toast.id !== id);
+    this.changed();
+  }
+
+  set(settings: Partial<Settings>): void {
+    this.settings = { ...this.settings, ...settings };
+    saveSettings(this.settings);
+    this.changed();
+  }
+
+  used(type: string): void {
+    const { uses } = this.settings;
+    this.set({ uses: { ...uses, [type]: (uses[type] ?? 0) + 1 } });
+  }
+
+  async refreshJobs(): Promise<void> {
+    try {
+      this.jobs = await http.jobs(60);
+    } catch {
+      // The connection mark says it already.
+    }
+    this.changed();
+  }
+}

@@ -1,0 +1,121 @@
+/** Opening and saving: the server's folder, this machine's disk, things dropped and pasted. */
+
+import { type Embedded, fromJson, readEmbedded } from "../client/embedded";
+import { HttpError, http } from "../client/http";
+import type { Editor } from "../editor/editor";
+import type { Point } from "../graph/document";
+import { addNode, setValue } from "../graph/edit";
+import { fromPrompt } from "../graph/from-prompt";
+import { newNode } from "../graph/create";
+import { type Json, formatJson } from "../graph/json";
+import { writeWorkflow } from "../graph/save";
+import { isWorkflow, readWorkflow } from "../graph/workflow";
+import type { App } from "./app";
+
+export const fileText = (app: App, editor: Editor): string => formatJson(writeWorkflow(editor.document, app.catalogue), 2);
+
+/** Opens what a file holds in a new tab. False when it holds no workflow. */
+export function openEmbedded(app: App, { workflow, prompt }: Embedded, name: string | null): boolean {
+  const source = workflow ?? prompt;
+  if (source === null) return false;
+  const document = workflow !== null && isWorkflow(workflow) ? readWorkflow(workflow, app.catalogue, () => crypto.randomUUID()) : fromPrompt(source as never, app.catalogue, crypto.randomUUID());
+  app.open(document, name);
+  app.reveal?.();
+  return true;
+}
+
+export function openJson(app: App, value: Json, name: string | null): void {
+  if (!openEmbedded(app, fromJson(value), name)) app.notify({ tone: "error", text: "This file holds no workflow: neither a list of nodes nor an API prompt." });
+}
+
+const bare = (name: string): string => name.replace(/\.[^.]+$/, "");
+
+export async function openFile(app: App, file: File): Promise<void> {
+  const embedded = await readEmbedded(file);
+  if (!openEmbedded(app, embedded, bare(file.name))) {
+    app.notify({ tone: "error", text: file.type.startsWith("image/") ? `${file.name} carries no workflow.` : `${file.name} is not a workflow.` });
+  }
+}
+
+/** A file dropped on the canvas: workflows open, pictures may be either, so the user is asked. */
+export async function dropFile(app: App, file: File, at: Point): Promise<void> {
+  if (!file.type.startsWith("image/")) return openFile(app, file);
+  const embedded = await readEmbedded(file);
+  if (embedded.workflow === null && embedded.prompt === null) return useAsInput(app, file, at);
+  app.setDialog({ kind: "dropped", file, embedded, at });
+}
+
+/** Uploads a picture and puts a loader for it on the canvas (or into the loader it was dropped on). */
+export async function useAsInput(app: App, file: File, at: Point, node: string | null = null): Promise<void> {
+  const editor = app.active;
+  try {
+    app.notify({ tone: "info", text: `Uploading ${file.name}…` });
+    const stored = await http.upload(file, file.name || "pasted.png", () => undefined);
+    if (node !== null) return setLoaded(editor, node, stored);
+    const definition = app.catalogue.get("LoadImage");
+    if (!definition) return app.notify({ tone: "error", text: "The server has no node that loads an image." });
+    let made = "";
+    editor.edit("Add Load Image", (graph) => {
+      const [next, added] = addNode(graph, (id) => newNode(id, definition, [Math.round(at[0]), Math.round(at[1])], { image: stored }));
+      made = added.id;
+      return next;
+    });
+    editor.select({ nodes: new Set([made]) });
+  } catch (error) {
+    app.fail(error);
+  }
+}
+
+export function setLoaded(editor: Editor, node: string, stored: string): void {
+  const key = uploadKey(editor, node);
+  if (key !== null) editor.edit("Choose image", (graph) => setValue(graph, node, key, stored));
+}
+
+/** The widget of a node that takes uploaded pictures. */
+export function uploadKey(editor: Editor, node: string): string | null {
+  const type = editor.graph.nodes.get(node)?.type;
+  const input = type === undefined ? undefined : editor.definition(type)?.inputs.find((one) => one.widget?.kind === "combo" && one.widget.upload === "image");
+  return input?.name ?? null;
+}
+
+/** Saves under the document's name in the user's workflow folder on the server. */
+export async function save(app: App, editor: Editor, name: string, overwrite: boolean): Promise<void> {
+  try {
+    await http.writeUserdata(`workflows/${name}.json`, fileText(app, editor), overwrite || editor.name === name);
+    editor.name = name;
+    editor.saved = editor.document;
+    app.notify({ tone: "info", text: `Saved ${name}.` });
+  } catch (error) {
+    if (!(error instanceof HttpError) || error.status !== 409) return app.fail(error);
+    app.notify({ tone: "error", text: `There is already a workflow called ${name}.`, action: { label: "Replace it", run: () => void save(app, editor, name, true) } });
+  }
+}
+
+export async function openSaved(app: App, path: string): Promise<void> {
+  try {
+    openJson(app, await http.readUserdata(`workflows/${path}`), bare(path));
+  } catch (error) {
+    app.fail(error);
+  }
+}
+
+export function download(app: App, editor: Editor, content: string, suffix = ".json"): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([content], { type: "application/json" }));
+  link.download = `${editor.name ?? "workflow"}${suffix}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  editor.saved = editor.document;
+  app.changed();
+}
+
+export function pickFile(accept: string): Promise<File | null> {
+  return new Promise((resolve) => {
+    const input = document.createElement("input");
+    input.type = "file";
+    input.accept = accept;
+    input.onchange = () => resolve(input.files?.[0] ?? null);
+    input.oncancel = () => resolve(null);
+    input.click();
+  });
+}

@@ -1,0 +1,235 @@
+/** Queueing the open document, and turning what the server says into what the nodes show. */
+
+import type { Message } from "../client/protocol";
+import { HttpError, type NodeErrors, http, readNodeErrors } from "../client/http";
+import { Socket } from "../client/socket";
+import type { Editor } from "../editor/editor";
+import { advance } from "../graph/control";
+import type { NodeId } from "../graph/document";
+import { type Json, type JsonObject, isObject, text } from "../graph/json";
+import { toPrompt } from "../graph/prompt";
+import { writeWorkflow } from "../graph/save";
+import type { App } from "./app";
+
+function clientId(): string {
+  // The same over a reload, so that a job queued before it still reports here.
+  const known = sessionStorage.getItem("heddle.client");
+  if (known) return known;
+  const made = crypto.randomUUID();
+  sessionStorage.setItem("heddle.client", made);
+  return made;
+}
+
+export class Runner {
+  private readonly client = clientId();
+  private readonly socket: Socket;
+  /** Which document each job came from. */
+  private readonly owners = new Map<string, Editor>();
+  /** What the socket said about a job before the answer to its submission arrived. */
+  private early: Message[] = [];
+  private submitting = 0;
+  private refreshing: ReturnType<typeof setTimeout> | undefined;
+  private firstRun = true;
+
+  constructor(private readonly app: App) {
+    const url = new URL(`ws?clientId=${this.client}`, document.baseURI);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    this.socket = new Socket(url.href, {
+      message: (message) => this.receive(message),
+      connection: (state, again) => {
+        app.connection = state;
+        app.changed();
+        if (state === "open") void this.catchUp(again);
+      },
+    });
+  }
+
+  start(): void {
+    this.socket.open();
+  }
+
+  /** Queues the active document `count` times. With targets, only what those output nodes need runs. */
+  async queue(options: { readonly front?: boolean; readonly count?: number; readonly targets?: readonly NodeId[] } = {}): Promise<void> {
+    const { app } = this;
+    const editor = app.active;
+    editor.run.problems.length = 0;
+    this.submitting++;
+    try {
+      for (let i = 0; i < (options.count ?? 1); i++) {
+        const before = app.settings.seedControl === "before" && !this.firstRun;
+        if (before && !options.targets) editor.amend((document) => advance(document, app.catalogue, Math.random));
+        this.firstRun = false;
+        const prompt = toPrompt(editor.document, app.catalogue);
+        if (Object.keys(prompt).length === 0) throw new Error("There is nothing to run: add a node first (Tab).");
+        const workflow = embedded(writeWorkflow(editor.document, app.catalogue));
+        const answer = await http.submit({ prompt, workflow, client: this.client, ...(options.front ? { front: true } : {}), ...(options.targets ? { targets: options.targets } : {}) });
+        this.owners.set(answer.id, editor);
+        this.report(editor, answer.errors);
+        if (app.settings.seedControl === "after" && !options.targets) editor.amend((document) => advance(document, app.catalogue, Math.random));
+      }
+    } catch (error) {
+      this.refused(editor, error);
+    } finally {
+      this.submitting--;
+      const held = this.early;
+      this.early = [];
+      for (const message of held) this.receive(message);
+    }
+    this.refreshSoon();
+    editor.changed();
+  }
+
+  interrupt(): void {
+    const running = this.app.jobs.find((job) => job.state === "running");
+    http.interrupt(running?.id).catch((error: unknown) => this.app.fail(error));
+  }
+
+  private refused(editor: Editor, error: unknown): void {
+    const { app } = this;
+    if (!(error instanceof HttpError) || !isObject(error.body)) return app.fail(error);
+    const problem = isObject(error.body["error"]) ? error.body["error"] : {};
+    const errors = readNodeErrors(error.body["node_errors"]);
+    this.report(editor, errors);
+    const info = isObject(problem["extra_info"]) ? problem["extra_info"] : {};
+    const named = text(info["node_id"]) ?? /Node ID '#([^']+)'/.exec(text(problem["details"]) ?? "")?.[1];
+    if (named && !errors[named]) editor.run.fail({ node: named, input: null, message: text(problem["message"]) ?? "This node cannot run.", details: "" });
+    const first = editor.run.problems[0];
+    const message = text(problem["message"]) ?? error.message;
+    app.notify({ tone: "error", text: first ? problemText(editor, first.node, first.message, first.details) : message, ...(first ? { action: { label: "Show", run: () => jumpTo(app, editor, first.node) } } : {}) });
+  }
+
+  private report(editor: Editor, errors: NodeErrors): void {
+    for (const [node, { errors: list }] of Object.entries(errors)) {
+      for (const error of list) editor.run.fail({ node, input: error.input, message: error.message, details: error.details });
+    }
+  }
+
+  // What the server says
+
+  private receive(message: Message): void {
+    const { app } = this;
+    const now = performance.now();
+    if (message.kind === "status") {
+      app.remaining = message.remaining;
+      this.refreshSoon();
+      return app.changed();
+    }
+    if (!("prompt" in message) && message.kind !== "text") return;
+    // A job may be over before the answer to its submission is here.
+    if ("prompt" in message && message.prompt && !this.owners.has(message.prompt) && this.submitting > 0) {
+      this.early.push(message);
+      return;
+    }
+    const editor = message.kind === "text" ? app.active : this.editorOf(message.prompt ?? this.current);
+    if (!editor) return;
+    const { run } = editor;
+    switch (message.kind) {
+      case "start":
+        this.current = message.prompt;
+        run.begin(message.prompt, now);
+        break;
+      case "cached":
+        run.cached(message.nodes, now);
+        break;
+      case "executing":
+        if (message.node === null) {
+          run.finish();
+          this.refreshSoon();
+        } else {
+          this.executing = message.node;
+          run.progress(message.node, "running", 0, 1, now);
+        }
+        break;
+      case "progress":
+        run.progress(message.node, "running", message.value, message.max, now);
+        break;
+      case "progress-state":
+        for (const node of message.nodes) run.progress(node.display, node.state === "finished" ? "done" : "running", node.value, node.max, now);
+        break;
+      case "executed":
+        if (message.output) run.output(message.node, message.output);
+        break;
+      case "preview": {
+        const node = message.node ?? this.executing;
+        if (node === null) break;
+        const old = run.previews.get(node);
+        run.previews.set(node, URL.createObjectURL(message.image));
+        if (old) URL.revokeObjectURL(old);
+        break;
+      }
+      case "text":
+        run.text.set(message.node, message.text);
+        break;
+      case "error":
+        run.fail({ node: message.node, input: null, message: message.message || message.exception, details: message.traceback.join("") });
+        app.notify({ tone: "error", text: problemText(editor, message.node, message.message || message.exception, ""), action: { label: "Show", run: () => jumpTo(app, editor, message.node) } });
+        break;
+      case "interrupted":
+        run.finish();
+        break;
+      case "success":
+        break;
+    }
+    editor.changed();
+  }
+
+  private current: string | null = null;
+  private executing: string | null = null;
+
+  private editorOf(prompt: string | null): Editor | null {
+    return (prompt !== null && this.owners.get(prompt)) || null;
+  }
+
+  private refreshSoon(): void {
+    clearTimeout(this.refreshing);
+    this.refreshing = setTimeout(() => void this.app.refreshJobs(), 60);
+  }
+
+  /** What was missed while the connection was down is in the queue and the history. */
+  private async catchUp(again: boolean): Promise<void> {
+    const { app } = this;
+    await app.refreshJobs();
+    if (!again) return;
+    for (const [id, editor] of this.owners) {
+      const job = app.jobs.find((item) => item.id === id);
+      if (!job || job.state === "pending" || job.state === "running") continue;
+      if (editor.run.promptId !== null && editor.run.promptId !== id && editor.run.nodes.size > 0) continue;
+      for (const [node, output] of Object.entries(job.outputs)) editor.run.output(node, output);
+      editor.run.finish();
+      editor.changed();
+    }
+  }
+}
+
+/** The copy that travels inside images: no translated names, and who wrote it. */
+function embedded(workflow: JsonObject): JsonObject {
+  const strip = (value: Json | undefined): Json | undefined => {
+    if (Array.isArray(value)) return (value as readonly Json[]).map((item) => strip(item) ?? null);
+    if (!isObject(value)) return value;
+    if (!("localized_name" in value)) return value;
+    const { localized_name: _name, ...rest } = value;
+    return rest;
+  };
+  const nodes = ((workflow["nodes"] ?? []) as readonly JsonObject[]).map((node) => ({ ...node, ...(node["inputs"] ? { inputs: strip(node["inputs"]) } : {}), ...(node["outputs"] ? { outputs: strip(node["outputs"]) } : {}) }));
+  return { ...workflow, nodes };
+}
+
+export function problemText(editor: Editor, node: NodeId, message: string, details: string): string {
+  const id = node.split(":")[0] ?? node;
+  const found = editor.document.root.nodes.get(id);
+  const said = details && !message.includes(details) ? `${message}: ${details}` : message;
+  return found ? `${editor.title(found)} — ${said}` : said;
+}
+
+/** Shows a node in the middle of the screen, entering the subgraphs it lies in. */
+export function jumpTo(app: App, editor: Editor, executionId: string): void {
+  if (app.active !== editor) app.show(editor);
+  const path = executionId.split(":");
+  const node = path.at(-1);
+  if (node === undefined) return;
+  if (editor.path.join(":") !== path.slice(0, -1).join(":")) editor.goTo(path.slice(0, -1));
+  if (!editor.graph.nodes.has(node)) return;
+  editor.select({ nodes: new Set([node]) });
+  app.reveal?.(new Set([node]));
+}
+

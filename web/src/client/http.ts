@@ -1,0 +1,192 @@
+/** The routes the editor uses. Addresses are relative to the page, so that a reverse proxy may put it anywhere. */
+
+import type { MediaRef } from "../editor/run";
+import type { Prompt } from "../graph/prompt";
+import { type Json, type JsonObject, formatJson, isArray, isObject, number, parseJson, text } from "../graph/json";
+
+export class HttpError extends Error {
+  constructor(
+    readonly status: number,
+    readonly body: Json,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export const address = (path: string): string => new URL(path, document.baseURI).href;
+
+async function call(path: string, init?: RequestInit): Promise<Json> {
+  let response: Response;
+  try {
+    response = await fetch(address(path), init);
+  } catch {
+    throw new HttpError(0, null, "The server does not answer.");
+  }
+  const source = await response.text();
+  let body: Json = source;
+  try {
+    body = source === "" ? null : parseJson(source);
+  } catch {
+    // Plain text: many routes answer so.
+  }
+  if (!response.ok) throw new HttpError(response.status, body, isObject(body) && isObject(body["error"]) ? (text(body["error"]["message"]) ?? response.statusText) : `${path}: ${response.status} ${response.statusText}`);
+  return body;
+}
+
+const post = (path: string, body: Json): Promise<Json> => call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: formatJson(body) });
+
+export interface NodeErrors {
+  readonly [node: string]: { readonly type: string; readonly errors: readonly { readonly message: string; readonly details: string; readonly input: string | null }[] };
+}
+
+export function readNodeErrors(value: Json | undefined): NodeErrors {
+  const errors: Record<string, NodeErrors[string]> = {};
+  if (!isObject(value)) return errors;
+  for (const [node, entry] of Object.entries(value)) {
+    if (!isObject(entry) || !isArray(entry["errors"])) continue;
+    errors[node] = {
+      type: text(entry["class_type"]) ?? "",
+      errors: entry["errors"].filter(isObject).map((error) => ({
+        message: text(error["message"]) ?? "",
+        details: text(error["details"]) ?? "",
+        input: isObject(error["extra_info"]) ? text(error["extra_info"]["input_name"]) : null,
+      })),
+    };
+  }
+  return errors;
+}
+
+export interface Submission {
+  readonly prompt: Prompt;
+  readonly workflow: JsonObject;
+  readonly client: string;
+  readonly front?: boolean;
+  readonly targets?: readonly string[];
+}
+
+export interface JobItem {
+  readonly id: string;
+  readonly number: number;
+  readonly state: "running" | "pending" | "success" | "error" | "interrupted";
+  readonly images: readonly MediaRef[];
+  readonly outputs: Readonly<Record<string, JsonObject>>;
+  readonly workflow: Json | null;
+  readonly prompt: JsonObject;
+  readonly message: string;
+  /** Milliseconds it took, once over. */
+  readonly took: number | null;
+}
+
+export const http = {
+  objectInfo: (): Promise<Json> => call("api/object_info"),
+  systemStats: (): Promise<Json> => call("api/system_stats"),
+
+  async submit({ prompt, workflow, client, front, targets }: Submission): Promise<{ readonly id: string; readonly errors: NodeErrors }> {
+    const body: JsonObject = {
+      prompt: prompt as unknown as JsonObject,
+      client_id: client,
+      extra_data: { extra_pnginfo: { workflow } },
+      ...(front ? { front: true } : {}),
+      ...(targets ? { partial_execution_targets: targets } : {}),
+    };
+    const answer = await post("api/prompt", body);
+    return { id: isObject(answer) ? (text(answer["prompt_id"]) ?? "") : "", errors: isObject(answer) ? readNodeErrors(answer["node_errors"]) : {} };
+  },
+
+  interrupt: (id?: string): Promise<Json> => post("api/interrupt", id === undefined ? {} : { prompt_id: id }),
+  cancel: (ids: readonly string[]): Promise<Json> => post("api/queue", { delete: ids }),
+  clearQueue: (): Promise<Json> => post("api/queue", { clear: true }),
+  forget: (ids: readonly string[]): Promise<Json> => post("api/history", { delete: ids }),
+  clearHistory: (): Promise<Json> => post("api/history", { clear: true }),
+  free: (): Promise<Json> => post("api/free", { unload_models: true, free_memory: true }),
+
+  async jobs(limit: number): Promise<readonly JobItem[]> {
+    const [queue, history] = await Promise.all([call("api/queue"), call(`api/history?max_items=${limit}`)]);
+    return readJobs(queue, history);
+  },
+  history: (id: string): Promise<Json> => call(`api/history/${encodeURIComponent(id)}`),
+
+  settings: (): Promise<Json> => call("api/settings"),
+  saveSetting: (id: string, value: Json): Promise<Json> => post(`api/settings/${encodeURIComponent(id)}`, value),
+
+  async workflows(): Promise<readonly string[]> {
+    try {
+      const list = await call("api/userdata?dir=workflows&recurse=true");
+      return isArray(list) ? list.filter((path): path is string => typeof path === "string" && path.endsWith(".json")) : [];
+    } catch (error) {
+      // The folder appears with the first saved workflow.
+      if (error instanceof HttpError && error.status === 404) return [];
+      throw error;
+    }
+  },
+  readUserdata: (path: string): Promise<Json> => call(`api/userdata/${encodeURIComponent(path)}`),
+  writeUserdata: (path: string, body: string, overwrite: boolean): Promise<Json> => call(`api/userdata/${encodeURIComponent(path)}?overwrite=${overwrite}`, { method: "POST", body }),
+  deleteUserdata: (path: string): Promise<Json> => call(`api/userdata/${encodeURIComponent(path)}`, { method: "DELETE" }),
+
+  /** Uploads into the input folder; the name may come back changed. */
+  upload(file: Blob, name: string, progress: (share: number) => void): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const form = new FormData();
+      form.append("image", file, name);
+      form.append("type", "input");
+      const request = new XMLHttpRequest();
+      request.open("POST", address("api/upload/image"));
+      request.upload.onprogress = ({ loaded, total }) => progress(total > 0 ? loaded / total : 0);
+      request.onerror = () => reject(new HttpError(0, null, "The upload did not reach the server."));
+      request.onload = () => {
+        if (request.status !== 200) return reject(new HttpError(request.status, null, request.status === 413 ? `${name} is larger than the server accepts.` : `${name} was refused (${request.status}).`));
+        const answer = parseJson(request.responseText);
+        const stored = isObject(answer) ? text(answer["name"]) : null;
+        const folder = isObject(answer) ? text(answer["subfolder"]) : null;
+        if (stored === null) return reject(new HttpError(request.status, answer, "The server did not say where it put the file."));
+        resolve(folder ? `${folder}/${stored}` : stored);
+      };
+      request.send(form);
+    });
+  },
+};
+
+export function viewUrl(ref: MediaRef, preview = false): string {
+  const query = new URLSearchParams({ filename: ref.filename, subfolder: ref.subfolder, type: ref.type, ...(preview ? { preview: "webp;80" } : {}) });
+  return address(`api/view?${query}`);
+}
+
+/** Queue and history as one list: running, waiting in order, then finished, newest first. */
+export function readJobs(queue: Json, history: Json): readonly JobItem[] {
+  const part = (key: string): readonly JobItem[] => {
+    const items = isObject(queue) && isArray(queue[key]) ? queue[key] : [];
+    return items.flatMap((item) => (isArray(item) ? [readItem(item, key === "queue_running" ? "running" : "pending")] : []));
+  };
+  const done = isObject(history)
+    ? Object.values(history).flatMap((entry) => (isObject(entry) && isArray(entry["prompt"]) ? [readDone(entry, entry["prompt"])] : []))
+    : [];
+  return [...part("queue_running"), ...[...part("queue_pending")].sort((a, b) => a.number - b.number), ...done.reverse()];
+}
+
+function readItem(item: readonly Json[], state: JobItem["state"]): JobItem {
+  const extra = isObject(item[3]) ? item[3] : {};
+  const info = isObject(extra["extra_pnginfo"]) ? extra["extra_pnginfo"] : {};
+  return { id: text(item[1]) ?? "", number: number(item[0]) ?? 0, state, images: [], outputs: {}, workflow: info["workflow"] ?? null, prompt: isObject(item[2]) ? item[2] : {}, message: "", took: null };
+}
+
+function readDone(entry: JsonObject, prompt: readonly Json[]): JobItem {
+  const status = isObject(entry["status"]) ? entry["status"] : {};
+  const messages = (isArray(status["messages"]) ? status["messages"] : []).flatMap((message) => (isArray(message) && typeof message[0] === "string" && isObject(message[1]) ? [[message[0], message[1]] as const] : []));
+  const outputs: Record<string, JsonObject> = {};
+  for (const [node, output] of Object.entries(isObject(entry["outputs"]) ? entry["outputs"] : {})) if (isObject(output)) outputs[node] = output;
+  const images = Object.values(outputs).flatMap((output) => [...refs(output["images"]), ...refs(output["gifs"])]);
+  const times = messages.map(([, data]) => number(data["timestamp"])).filter((time) => time !== null);
+  const failed = messages.find(([name]) => name === "execution_error")?.[1];
+  const interrupted = messages.some(([name]) => name === "execution_interrupted");
+  return {
+    ...readItem(prompt, status["status_str"] === "success" ? "success" : interrupted ? "interrupted" : "error"),
+    images,
+    outputs,
+    message: failed ? (text(failed["exception_message"]) ?? "").trimEnd() : "",
+    took: times.length > 1 ? Math.max(...times) - Math.min(...times) : null,
+  };
+}
+
+const refs = (value: Json | undefined): readonly MediaRef[] =>
+  (isArray(value) ? value : []).flatMap((item) => (isObject(item) && typeof item["filename"] === "string" ? [{ filename: item["filename"], subfolder: text(item["subfolder"]) ?? "", type: text(item["type"]) ?? "output" }] : []));

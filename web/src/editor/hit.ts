@@ -1,0 +1,80 @@
+/** What lies under a point. Later nodes lie above earlier ones, the selected above all; nodes above links above groups. */
+
+import { TITLE } from "../graph/create";
+import { type GraphNode, type Point, linkInto } from "../graph/document";
+import type { Editor } from "./editor";
+import { contains, distanceToPath, inflate, isArea, linkPath } from "./geometry";
+import type { Target } from "./gesture";
+
+const SOCKET = 10;
+const CORNER = 14;
+
+export function stacked(editor: Editor): readonly GraphNode[] {
+  const nodes = [...editor.graph.nodes.values()];
+  if (editor.selection.nodes.size === 0 || editor.selection.nodes.size > 200) return nodes;
+  return [...nodes.filter((node) => !editor.selection.nodes.has(node.id)), ...nodes.filter((node) => editor.selection.nodes.has(node.id))];
+}
+
+/** `reach` is how many graph units a pointer may miss a thin thing by. */
+export function hit(editor: Editor, at: Point, reach = 6): Target {
+  const nodes = stacked(editor);
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const node = nodes[i];
+    const target = node && hitNode(editor, node, at, reach);
+    if (target) return target;
+  }
+  for (const reroute of editor.graph.reroutes.values()) {
+    if (Math.hypot(reroute.pos[0] - at[0], reroute.pos[1] - at[1]) < 8 + reach / 2) return { kind: "reroute", reroute: reroute.id };
+  }
+  for (const link of editor.graph.links.values()) {
+    const path = linkPath(editor.graph, link, editor.layout, editor.ends);
+    if (path && distanceToPath(path, at) < reach) return { kind: "link", link: link.id };
+  }
+  for (let i = editor.graph.groups.length - 1; i >= 0; i--) {
+    const group = editor.graph.groups[i];
+    if (!group) continue;
+    const [x, y, w, h] = group.bounds;
+    if (contains([x + w - 16, y + h - 16, 16, 16], at)) return { kind: "group-resize", group: i };
+    if (contains([x, y, w, 32], at)) return { kind: "group", group: i };
+  }
+  return { kind: "empty" };
+}
+
+function hitNode(editor: Editor, node: GraphNode, at: Point, reach: number): Target | null {
+  const [dx, dy] = [at[0] - node.pos[0], at[1] - node.pos[1]];
+  const margin = SOCKET + reach;
+  if (dx < -margin || dy < -TITLE - margin || dx > Math.max(node.size[0], 80) + margin) return null;
+  const layout = editor.layout(node);
+  const top = layout.titled ? -TITLE : 0;
+  if (dx > layout.width + margin || dy > layout.height + margin) return null;
+  // Sockets stick out of the node, so they come first; of a row's two ends only the near one is meant.
+  for (const placed of layout.outputs) {
+    if (Math.abs(dx - placed.x) < SOCKET + reach / 2 && Math.abs(dy - placed.y) < SOCKET) return { kind: "output", node: node.id, output: placed.slot };
+  }
+  for (const placed of layout.inputs) {
+    const inner = placed.socket.widget === null ? SOCKET + reach / 2 : 8;
+    if (dx > -SOCKET - reach / 2 && dx < inner && Math.abs(dy - placed.y) < SOCKET) return { kind: "input", node: node.id, input: placed.socket.name };
+  }
+  if (!contains([0, top, layout.width, layout.height - top], [dx, dy])) return null;
+  if (layout.titled && dy < 0) return dx < 24 ? { kind: "collapse", node: node.id } : { kind: "title", node: node.id };
+  if (!node.collapsed && dx > layout.width - CORNER && dy > layout.height - CORNER) return { kind: "resize", node: node.id };
+  for (const { entry, rect, socket } of layout.widgets) {
+    if (!contains(inflate(rect, 0), [dx, dy])) continue;
+    const connected = socket && socket.socket.index >= 0 && editor.graph.links.size > 0 && isConnected(editor, node, socket.socket.index);
+    if (connected && !isArea(entry)) break;
+    return { kind: "widget", node: node.id, key: entry.key, scrub: entry.spec.kind === "number" };
+  }
+  if (layout.media && contains(layout.media, [dx, dy])) return { kind: "media", node: node.id };
+  // The whole row of a plain socket is its handle: a hand need not find the dot.
+  for (const placed of layout.inputs) {
+    if (placed.socket.widget === null && Math.abs(dy - placed.y) < 10 && dx < labelWidth(placed.socket.label)) return { kind: "input", node: node.id, input: placed.socket.name };
+  }
+  for (const placed of layout.outputs) {
+    if (Math.abs(dy - placed.y) < 10 && dx > layout.width - labelWidth(placed.socket.label)) return { kind: "output", node: node.id, output: placed.slot };
+  }
+  return { kind: "body", node: node.id };
+}
+
+const labelWidth = (label: string): number => 20 + label.length * 7;
+
+const isConnected = (editor: Editor, node: GraphNode, slot: number): boolean => linkInto(editor.graph, node.id, slot) !== undefined;

@@ -1,0 +1,169 @@
+/** Making links by hand: which sockets fit, which is the best on a node, and what to say when none does. */
+
+import { type Graph, type GraphNode, type Link, type NodeId, type Point, linkInto, wiring } from "../graph/document";
+import { type InputRef, type OutputRef, type Refusal, connect, mayConnect, removeLinks } from "../graph/edit";
+import { addNode } from "../graph/edit";
+import { newNode } from "../graph/create";
+import { inputSockets, outputSockets } from "../graph/sockets";
+import { fits, members, mending, readable } from "../graph/types";
+import type { Editor, Notice } from "./editor";
+import type { LinkEnd, Target } from "./gesture";
+
+/** The type that a drag from this end carries. */
+export function typeOf(editor: Editor, end: LinkEnd): string {
+  const node = editor.graph.nodes.get(end.node);
+  if (!node) return "*";
+  const definition = editor.definition(node.type);
+  return (end.side === "output" ? outputSockets(node, definition)[end.output]?.type : inputSockets(node, definition).find((socket) => socket.name === end.input)?.type) ?? "*";
+}
+
+/** Whether a drag from this end may land on a socket of the node; decides what is lit and what is dimmed. */
+export function accepts(editor: Editor, end: LinkEnd, node: NodeId, socket: { side: "input"; input: string } | { side: "output"; output: number }): boolean {
+  if (end.side === socket.side) return false;
+  const [from, to]: [OutputRef, InputRef] =
+    end.side === "output" && socket.side === "input"
+      ? [{ node: end.node, output: end.output }, { node, input: socket.input }]
+      : [{ node, output: socket.side === "output" ? socket.output : 0 }, { node: end.node, input: end.side === "input" ? end.input : "" }];
+  return mayConnect(editor.graph, from, to, editor.definition).ok;
+}
+
+/** The socket that a link dropped anywhere on the node means: free and exact before widgets and taken ones. */
+export function bestSocket(editor: Editor, end: LinkEnd, node: GraphNode): Target | null {
+  const definition = editor.definition(node.type);
+  const type = typeOf(editor, end);
+  if (end.side === "output") {
+    let best: { points: number; input: string } | null = null;
+    for (const socket of inputSockets(node, definition)) {
+      if (!fits(type, socket.type)) continue;
+      const free = socket.index < 0 || !linkInto(editor.graph, node.id, socket.index);
+      const points = (members(socket.type) === "any" ? 0 : 4) + (socket.widget === null ? 2 : 0) + (free ? 1 : 0);
+      if (!best || points > best.points) best = { points, input: socket.name };
+    }
+    return best && { kind: "input", node: node.id, input: best.input };
+  }
+  const output = outputSockets(node, definition).findIndex((socket) => fits(socket.type, type));
+  return output < 0 ? null : { kind: "output", node: node.id, output };
+}
+
+/** The link a press on a connected input picks up, to move it elsewhere. */
+export function linkAt(editor: Editor, node: NodeId, input: string): Link | undefined {
+  const slot = editor.graph.nodes.get(node)?.inputs.findIndex((socket) => socket.name === input) ?? -1;
+  return slot < 0 ? undefined : linkInto(editor.graph, node, slot);
+}
+
+export const linksOf = (editor: Editor, node: NodeId, output: number): readonly Link[] =>
+  (wiring(editor.graph).outOf.get(node) ?? []).filter((link) => link.fromSlot === output);
+
+/** Connects the end of a drag to a target. What cannot be is said in words, with the node that would mend it. */
+export function land(editor: Editor, end: LinkEnd, target: Target): Notice | null {
+  const socket = target.kind === "input" || target.kind === "output" ? target : "node" in target ? socketOn(editor, end, target.node) : null;
+  if (!socket) {
+    const node = "node" in target ? editor.graph.nodes.get(target.node) : undefined;
+    if (!node || node.id === end.node) return null;
+    const type = readable(typeOf(editor, end));
+    return { tone: "info", text: end.side === "output" ? `${editor.title(node)} takes ${type.replace(/^an? /, "no ")}.` : `${editor.title(node)} gives ${type.replace(/^an? /, "no ")}.` };
+  }
+  if (socket.kind === end.side) {
+    return socket.node === end.node ? null : { tone: "info", text: end.side === "output" ? "Both ends are outputs. A link runs from an output to an input." : "Both ends are inputs. A link runs from an output to an input." };
+  }
+  const from: OutputRef = end.side === "output" ? end : { node: socket.node, output: socket.kind === "output" ? socket.output : 0 };
+  const to: InputRef = end.side === "input" ? end : { node: socket.node, input: socket.kind === "input" ? socket.input : "" };
+  const refusal = editor.attempt("Connect", (graph) => connect(graph, from, to, editor.definition));
+  return refusal && explain(editor, refusal, from, to);
+}
+
+function socketOn(editor: Editor, end: LinkEnd, id: NodeId): Extract<Target, { kind: "input" | "output" }> | null {
+  const node = editor.graph.nodes.get(id);
+  const best = node && node.id !== end.node ? bestSocket(editor, end, node) : null;
+  return best && (best.kind === "input" || best.kind === "output") ? best : null;
+}
+
+export function explain(editor: Editor, refusal: Refusal, from: OutputRef, to: InputRef): Notice {
+  const target = editor.graph.nodes.get(to.node);
+  switch (refusal.code) {
+    case "types": {
+      const mend = mending(editor.catalogue, refusal.from, refusal.to);
+      const text = `${target ? editor.title(target) : "The node"} wants ${readable(refusal.to)} for “${refusal.input}”, not ${readable(refusal.from)}.`;
+      return { tone: "info", text, ...(mend ? { action: { label: `Add ${mend.title}`, run: () => insertBetween(editor, mend.type, from, to) } } : {}) };
+    }
+    case "cycle":
+      return { tone: "info", text: "That would make a circle: the node would need its own result." };
+    case "same-node":
+      return { tone: "info", text: "A node cannot feed itself." };
+    case "missing":
+      return { tone: "info", text: "This socket is no longer there." };
+  }
+}
+
+/** Adds a node halfway and wires it to both. */
+function insertBetween(editor: Editor, type: string, from: OutputRef, to: InputRef): void {
+  const definition = editor.catalogue.get(type);
+  const [source, target] = [editor.graph.nodes.get(from.node), editor.graph.nodes.get(to.node)];
+  if (!definition || !source || !target) return;
+  const pos: Point = [(source.pos[0] + source.size[0] + target.pos[0]) / 2 - 100, Math.min(source.pos[1], target.pos[1]) - 120];
+  editor.edit(`Add ${definition.title}`, (graph) => {
+    let [next, node] = addNode(graph, (id) => newNode(id, definition, pos));
+    const wanted = inputSockets(target, editor.definition(target.type)).find((socket) => socket.name === to.input)?.type ?? "*";
+    const given = outputSockets(source, editor.definition(source.type))[from.output]?.type ?? "*";
+    const input = definition.inputs.find((slot) => members(slot.type) !== "any" && fits(given, slot.type));
+    const output = definition.outputs.findIndex((slot) => fits(slot.type, wanted));
+    const first = input ? connect(next, from, { node: node.id, input: input.name }, editor.definition) : null;
+    if (first?.ok) next = first.value;
+    const second = connect(next, { node: node.id, output }, to, editor.definition);
+    return second.ok ? second.value : next;
+  });
+}
+
+/** The place, or the next one down that no other node starts at. */
+function free(graph: Graph, pos: Point): Point {
+  let [x, y] = [Math.round(pos[0]), Math.round(pos[1])];
+  const taken = (): boolean => [...graph.nodes.values()].some((node) => Math.abs(node.pos[0] - x) < 16 && Math.abs(node.pos[1] - y) < 16);
+  while (taken()) [x, y] = [x + 32, y + 40];
+  return [x, y];
+}
+
+/** Puts a node of this type where a drag ended, connected to where it came from. */
+export function addConnected(editor: Editor, type: string, at: Point, end: LinkEnd | null): NodeId | null {
+  const definition = editor.definition(type);
+  if (!definition) return null;
+  let made: NodeId | null = null;
+  editor.edit(`Add ${definition.title}`, (graph) => {
+    const fresh = newNode("0", definition, at);
+    const [x, y] = end?.side === "input" ? [at[0] - fresh.size[0], at[1] - 14] : end ? [at[0], at[1] - 14] : [at[0] - fresh.size[0] / 2, at[1]];
+    const pos: Point = [Math.round(x), Math.round(y)];
+    let [next, node] = addNode(graph, (id) => newNode(id, definition, end ? pos : free(graph, pos)));
+    made = node.id;
+    if (!end) return next;
+    const wire = typeOf(editor, end);
+    if (end.side === "output") {
+      const exact = definition.inputs.find((input) => !input.widget && members(input.type) !== "any" && fits(wire, input.type)) ?? definition.inputs.find((input) => fits(wire, input.type));
+      const result = exact ? connect(next, end, { node: node.id, input: exact.name }, editor.definition) : null;
+      if (result?.ok) next = result.value;
+    } else {
+      const output = definition.outputs.findIndex((slot) => fits(slot.type, wire));
+      const result = output < 0 ? null : connect(next, { node: node.id, output }, end, editor.definition);
+      if (result?.ok) next = result.value;
+    }
+    return next;
+  });
+  if (made !== null) editor.select({ nodes: new Set([made]) });
+  return made;
+}
+
+/** Splices a node into a link, if one of its inputs and one of its outputs carry the link's type. */
+export function splice(editor: Editor, id: NodeId, link: Link): boolean {
+  const node = editor.graph.nodes.get(id);
+  if (!node || link.from === id || link.to === id) return false;
+  const definition = editor.definition(node.type);
+  const target = editor.graph.nodes.get(link.to);
+  const wanted = target?.inputs[link.toSlot];
+  const input = inputSockets(node, definition).find((socket) => socket.widget === null && members(socket.type) !== "any" && fits(link.type, socket.type) && (socket.index < 0 || !linkInto(editor.graph, id, socket.index)));
+  const output = outputSockets(node, definition).findIndex((socket) => wanted && fits(socket.type, wanted.type) && members(socket.type) !== "any");
+  if (!input || output < 0 || !wanted) return false;
+  return (
+    editor.attempt("Splice in", (graph) => {
+      const first = connect(removeLinks(graph, new Set([link.id])), { node: link.from, output: link.fromSlot }, { node: id, input: input.name }, editor.definition);
+      return first.ok ? connect(first.value, { node: id, output }, { node: link.to, input: wanted.name }, editor.definition) : first;
+    }) === null
+  );
+}

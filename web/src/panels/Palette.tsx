@@ -1,0 +1,155 @@
+/** Choosing a node to add; finding nodes, commands and options. */
+
+import type { ReactNode } from "react";
+import { commands, keysOf } from "../app/commands";
+import { findInGraph, findTypes, score } from "../editor/search";
+import { addConnected, typeOf } from "../editor/wiring";
+import { jumpTo } from "../app/runner";
+import { pickFile, setLoaded, useAsInput } from "../app/files";
+import { type NodeDefinition, widgetEntries } from "../graph/definitions";
+import { setValue } from "../graph/edit";
+import type { NodeId, Rect } from "../graph/document";
+import { readable } from "../graph/types";
+import { themes, typeStyle } from "../view/theme";
+import type { Dialog } from "../app/app";
+import { type Choice, Picker } from "./Picker";
+import { useApp, useContextOf } from "./use-app";
+import { viewUrl } from "../client/http";
+
+type Of<K extends Dialog["kind"]> = Extract<Dialog, { kind: K }>;
+
+function Sockets({ definition }: { readonly definition: NodeDefinition }): ReactNode {
+  const theme = document.documentElement.dataset["theme"] === "light" ? themes.light : themes.dark;
+  const row = (name: string, type: string, key: string): ReactNode => (
+    <div className="socket-row" key={key}>
+      <i style={{ background: typeStyle(theme, type).color }} />
+      {name} <span>{type}</span>
+    </div>
+  );
+  return (
+    <>
+      <h3>{definition.title}</h3>
+      <p className="faint">{[definition.category, definition.pack === "nodes" ? "" : definition.pack].filter(Boolean).join(" · ")}</p>
+      {definition.description && <p>{definition.description}</p>}
+      {definition.inputs.length > 0 && <h4>Takes</h4>}
+      {definition.inputs.map((input) => row(input.label, input.type, `in ${input.name}`))}
+      {definition.outputs.length > 0 && <h4>Gives</h4>}
+      {definition.outputs.map((output, i) => row(output.name, output.type, `out ${i}`))}
+    </>
+  );
+}
+
+export function NodePalette({ at, end }: Of<"palette">): ReactNode {
+  const app = useApp();
+  const editor = app.active;
+  const uses = new Map(Object.entries(app.settings.uses));
+  const wire = end ? { side: end.side === "output" ? ("takes" as const) : ("gives" as const), type: typeOf(editor, end) } : undefined;
+  const find = (text: string): readonly Choice[] =>
+    findTypes(app.catalogue, { text, uses, ...(wire ? { wire } : {}) }).map((definition) => ({ id: definition.type, label: definition.title, detail: definition.category }));
+  return (
+    <Picker
+      title="Add node"
+      placeholder={wire ? `Add a node that ${wire.side} ${readable(wire.type)}` : "Add a node: type its name"}
+      find={find}
+      close={() => app.setDialog(null)}
+      choose={(type) => {
+        addConnected(editor, type, at, end);
+        app.used(type);
+      }}
+      preview={(type) => {
+        const definition = app.catalogue.get(type);
+        return definition && <Sockets definition={definition} />;
+      }}
+      empty="No node of that name fits here."
+    />
+  );
+}
+
+export function CommandPalette(): ReactNode {
+  const app = useApp();
+  const context = useContextOf();
+  const find = (words: string): readonly Choice[] => {
+    const nodes = words.length < 2 ? [] : findTypes(app.catalogue, { text: words }, 8).map((definition) => ({ id: `node:${definition.type}`, label: `Add ${definition.title}`, detail: definition.category }));
+    const found = commands
+      .map((one) => ({ one, points: Math.max(score(words, one.name), score(words, one.group) * 0.5) }))
+      .filter(({ points }) => points > 0)
+      .sort((a, b) => (words === "" ? 0 : b.points - a.points))
+      .map(({ one }) => ({ id: one.id, label: one.name, detail: keysOf(app, one)[0] ?? one.group, disabled: !(one.enabled?.(context) ?? true) }));
+    return [...found, ...nodes];
+  };
+  return (
+    <Picker
+      title="All commands"
+      placeholder="Do something"
+      find={find}
+      close={() => app.setDialog(null)}
+      choose={(id) => {
+        if (id.startsWith("node:")) {
+          addConnected(app.active, id.slice(5), context.surface.pointer, null);
+          app.used(id.slice(5));
+        } else commands.find((one) => one.id === id)?.run(context);
+      }}
+    />
+  );
+}
+
+export function FindPalette(): ReactNode {
+  const app = useApp();
+  const editor = app.active;
+  return (
+    <Picker
+      title="Find in workflow"
+      placeholder="Title, type, number or any value"
+      find={(words) => findInGraph(editor.graph, app.catalogue, words).map(({ node, where, text }) => ({ id: node, label: where, detail: text.slice(0, 60) }))}
+      close={() => app.setDialog(null)}
+      choose={(node) => jumpTo(app, editor, editor.executionId(node))}
+      empty="Type to search titles, types, numbers and values."
+    />
+  );
+}
+
+interface ComboProps {
+  readonly node: NodeId;
+  readonly entryKey: string;
+  readonly anchor: Rect;
+}
+
+export function ComboPicker({ node: id, entryKey: key, anchor }: ComboProps): ReactNode {
+  const app = useApp();
+  const editor = app.active;
+  const node = editor.graph.nodes.get(id);
+  const definition = node && editor.definition(node.type);
+  const entry = definition && widgetEntries(definition).find((one) => one.key === key);
+  if (!node || entry?.spec.kind !== "combo") return null;
+  const { spec } = entry;
+  const value = editor.value(node, key, spec.initial);
+  const options = spec.options.map(String);
+  const pictures = spec.upload === "image";
+  const find = (words: string): readonly Choice[] => {
+    const found = words === "" ? options : options.map((option) => ({ option, points: score(words, option) })).filter(({ points }) => points > 0).sort((a, b) => b.points - a.points).map(({ option }) => option);
+    return found.slice(0, 300).map((option) => ({ id: option, label: option, detail: option === String(value) ? "now" : undefined }));
+  };
+  const upload = async (): Promise<void> => {
+    const file = await pickFile("image/*");
+    if (!file) return;
+    app.setDialog(null);
+    await useAsInput(app, file, node.pos, id);
+  };
+  return (
+    <Picker
+      title={entry.input?.label ?? entry.name}
+      placeholder="Filter"
+      anchor={anchor}
+      find={find}
+      current={String(value)}
+      close={() => app.setDialog(null)}
+      choose={(option) => {
+        const chosen = spec.options.find((one) => String(one) === option) ?? option;
+        if (pictures) setLoaded(editor, id, String(chosen));
+        else editor.edit(`Change ${key}`, (graph) => setValue(graph, id, key, chosen));
+      }}
+      empty={spec.options.length === 0 ? "The server has none of these." : "Nothing found."}
+      {...(pictures ? { preview: (option: string) => <img className="thumb-large" alt="" src={viewUrl({ filename: option, subfolder: "", type: spec.folder }, true)} />, footer: <button type="button" className="button" onClick={() => void upload()}>Upload from this machine…</button> } : {})}
+    />
+  );
+}

@@ -1,0 +1,95 @@
+/** Links: curves by type, straight and batched where they are too small to follow. */
+
+import type { Link, LinkId, Point, Rect } from "../graph/document";
+import type { Editor } from "../editor/editor";
+import { curve, linkPath } from "../editor/geometry";
+import { type Theme, typeStyle } from "./theme";
+
+export type LinkStyle = "curve" | "straight" | "stepped";
+
+export function tracePath(path: Path2D | CanvasRenderingContext2D, points: readonly Point[], style: LinkStyle): void {
+  for (let i = 0; i + 1 < points.length; i++) {
+    const [a, b] = [points[i], points[i + 1]];
+    if (!a || !b) continue;
+    if (i === 0) path.moveTo(a[0], a[1]);
+    if (style === "straight") path.lineTo(b[0], b[1]);
+    else if (style === "stepped") {
+      const middle = (a[0] + b[0]) / 2;
+      path.lineTo(middle, a[1]);
+      path.lineTo(middle, b[1]);
+      path.lineTo(b[0], b[1]);
+    } else {
+      const [c, d] = curve(a, b);
+      path.bezierCurveTo(c[0], c[1], d[0], d[1], b[0], b[1]);
+    }
+  }
+}
+
+const outside = (points: readonly Point[], [x, y, w, h]: Rect): boolean => {
+  let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const [px, py] of points) {
+    if (px < x0) x0 = px;
+    if (px > x1) x1 = px;
+    if (py < y0) y0 = py;
+    if (py > y1) y1 = py;
+  }
+  return x1 + 160 < x || x0 - 160 > x + w || y1 < y || y0 > y + h;
+};
+
+export interface LinkLooks {
+  readonly style: LinkStyle;
+  readonly hidden: boolean;
+  readonly hovered: LinkId | null;
+  /** Links of selected nodes stand out; the rest stay calm. */
+  readonly emphasised: (link: Link) => boolean;
+}
+
+export function drawLinks(ctx: CanvasRenderingContext2D, editor: Editor, theme: Theme, view: Rect, looks: LinkLooks): void {
+  if (looks.hidden) return;
+  const { graph, viewport } = editor;
+  const far = viewport.scale < 0.3;
+  const batches = new Map<string, Path2D>();
+  const strong: (readonly [string, Path2D])[] = [];
+  const { ends } = editor;
+  for (const link of graph.links.values()) {
+    const points = linkPath(graph, link, editor.layout, ends);
+    if (!points || outside(points, view)) continue;
+    const { color } = typeStyle(theme, link.type);
+    const emphasised = !far && (looks.hovered === link.id || looks.emphasised(link));
+    let path = emphasised ? undefined : batches.get(color);
+    if (!path) {
+      path = new Path2D();
+      if (emphasised) strong.push([color, path]);
+      else batches.set(color, path);
+    }
+    tracePath(path, points, far && looks.style === "curve" ? "straight" : looks.style);
+  }
+  ctx.lineCap = "round";
+  ctx.lineJoin = "round";
+  ctx.globalAlpha = theme.name === "dark" ? 0.62 : 0.75;
+  ctx.lineWidth = far ? Math.max(1.4, 1 / viewport.scale) : 2;
+  for (const [color, path] of batches) {
+    ctx.strokeStyle = color;
+    ctx.stroke(path);
+  }
+  ctx.globalAlpha = 1;
+  ctx.lineWidth = 2.5;
+  for (const [color, path] of strong) {
+    ctx.strokeStyle = color;
+    ctx.stroke(path);
+  }
+  if (!far) drawReroutes(ctx, editor, theme);
+}
+
+function drawReroutes(ctx: CanvasRenderingContext2D, editor: Editor, theme: Theme): void {
+  for (const reroute of editor.graph.reroutes.values()) {
+    const selected = editor.selection.reroutes.has(reroute.id);
+    ctx.beginPath();
+    ctx.arc(reroute.pos[0], reroute.pos[1], 5, 0, Math.PI * 2);
+    ctx.fillStyle = selected ? theme.accent : theme.head;
+    ctx.fill();
+    ctx.lineWidth = 1.5;
+    ctx.strokeStyle = selected ? theme.accent : theme.muted;
+    ctx.stroke();
+  }
+}
