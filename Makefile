@@ -16,6 +16,7 @@ check: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	$(BIN)/python web/make.py check
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 format: .venv/ready-dev
@@ -25,6 +26,10 @@ format: .venv/ready-dev
 # A browser for the end-to-end tests: the machine's own, else Debian's package, else the one Playwright brings.
 browser: .venv/ready-dev
 	@$(BIN)/python tests/browser/install.py
+
+# The editor's bundle, with the Node that comes through pip; only contributors to web/ need it.
+web: .venv/ready-dev
+	$(BIN)/python web/make.py build
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Heddle needs Python 3.11 or newer; set PYTHON=...") if sys.version_info < (3, 11) else None'
