@@ -1,7 +1,7 @@
 """CLIP text encoders: OpenCLIP's naming and older ones of transformers, into that of published transformers files."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from diffusion.checkpoints.header import Shape
 from diffusion.checkpoints.rename import Part, Table
@@ -65,3 +65,13 @@ def _from_openclip(name: str) -> Iterator[Part]:
             yield from (Part(f"{layer}self_attn.{q}_proj.{kind}", row, 3) for row, q in enumerate("qkv"))
         elif module in _OPENCLIP_LAYER:
             yield Part(f"{layer}{_OPENCLIP_LAYER[module]}.{kind}")
+
+
+def openclip_table(ours: Iterable[str]) -> Table:
+    """The table by which tensors in our names become OpenCLIP's again."""
+    layers = {int(found[1]) for name in ours if (found := re.match(r"text_model\.encoder\.layers\.(\d+)\.", name))}
+    kinds = ("weight", "bias")
+    each = [f"{module}.{kind}" for module in _OPENCLIP_LAYER for kind in kinds]
+    each += [f"attn.in_proj_{kind}" for kind in kinds]
+    names = [*_OPENCLIP, "text_projection", *(f"transformer.resblocks.{i}.{rest}" for i in layers for rest in each)]
+    return {name: tuple(_from_openclip(name)) for name in names}
