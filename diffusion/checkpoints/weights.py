@@ -46,6 +46,9 @@ class Weights(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         return self.sources[name].fetch()
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.sources  # the inherited one would fetch the tensor to find out
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.sources)
 
