@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from weakref import WeakValueDictionary
 
 import torch
@@ -32,10 +32,18 @@ from diffusion.checkpoints.recognise import (
 )
 from diffusion.checkpoints.rename import convert
 from diffusion.checkpoints.sidecar import says_v
+from diffusion.checkpoints.single import (
+    Buildable,
+    find_clip_vision,
+    find_preview_decoder,
+    find_tiny_autoencoder,
+    find_upscaler,
+)
 from diffusion.families.text_encoders import TextEncoderSpec
 from diffusion.handles import Autoencoder, ControlNet, Model, TextEncoders
+from diffusion.latents import LatentFormat
 from diffusion.models.autoencoder import AutoencoderKL, read_autoencoder_config
-from diffusion.models.controlnet import ControlNet as ControlNetwork
+from diffusion.models.taesd import TinyAutoencoder
 from diffusion.patches.lora.file import LoraFile, open_lora
 from diffusion.text.clip import TextEncoderError, build_clip
 from diffusion.text.kinds import family_for, spec_of, tell_apart
@@ -113,26 +121,47 @@ class ModelStore:
             raise CheckpointError(checkpoint.path, f"this looks like {_what(checkpoint)}; expected a VAE")
         return self._autoencoder(checkpoint, found)
 
+    def tiny_autoencoder(self, *paths: str | Path, latent: LatentFormat | None = None) -> Autoencoder:
+        """TAESD in one file or its halves in two. latent: the space it stands for, where the file does not say."""
+        checkpoints = tuple(open_checkpoint(path) for path in paths)
+        network = self._single(find_tiny_autoencoder(checkpoints, latent), self.precision.autoencoder, *checkpoints)
+        channels: int = cast(TinyAutoencoder, network).config.latent_channels
+        return Autoencoder(network, channels, source=", ".join(map(str, paths)))
+
+    def preview_decoder(self, path: str | Path) -> nn.Module:
+        """A TAESD decoder: (B, C, H, W) in model scale to (B, 3, 8H, 8W), about 0…1."""
+        checkpoint = open_checkpoint(path)
+        return self._single(find_preview_decoder(checkpoint), self.precision.autoencoder, checkpoint)
+
+    def upscaler(self, path: str | Path) -> nn.Module:
+        """A network for `upscale.upscale`; its `scale` says how many times larger."""
+        checkpoint = open_checkpoint(path)
+        return self._single(find_upscaler(checkpoint), self.precision.autoencoder, checkpoint)
+
+    def clip_vision(self, path: str | Path) -> nn.Module:
+        """A network for `models.clip_vision.encode_image`."""
+        checkpoint = open_checkpoint(path)
+        return self._single(find_clip_vision(checkpoint), self.precision.autoencoder, checkpoint)
+
     def controlnet(self, path: str | Path, base: Model | None = None) -> ControlNet:
-        """A ControlNet. base: the model whose weights a file of differences is added to."""
+        """A ControlNet or T2I-Adapter. base: the model whose weights a file of differences is added to."""
         checkpoint = open_checkpoint(path)
         found = find_controlnet(checkpoint)
-        weights = found.weights
-        if DIFFERENCE in checkpoint.weights:
-            if base is None:
-                raise CheckpointError(checkpoint.path, "holds differences to a model; load it together with that model")
-            weights = added_to(weights, base.network)
         dtype = self.precision.network
-
-        def build() -> nn.Module:
-            return build_network(
-                checkpoint.path, "ControlNet", lambda: ControlNetwork(found.config), in_dtype(weights, dtype)
-            )
-
-        # A file of differences makes another network for each model, so it is not shared.
-        key = ("controlnet", *checkpoint.identity, dtype)
-        network = build() if DIFFERENCE in checkpoint.weights else self._network(key, build)
+        if DIFFERENCE not in checkpoint.weights:
+            return ControlNet(self._single(found.network, dtype, checkpoint), found.family, source=str(path))
+        if base is None:
+            raise CheckpointError(checkpoint.path, "holds differences to a model; load it together with that model")
+        # It makes another network for each model, so it is not shared.
+        weights = in_dtype(added_to(found.network.weights, base.network), dtype)
+        network = build_network(checkpoint.path, found.network.what, found.network.build, weights)
         return ControlNet(network, found.family, source=str(path))
+
+    def _single(self, found: Buildable, dtype: torch.dtype | None, *checkpoints: Checkpoint) -> nn.Module:
+        return self._network(
+            (found.what, dtype, *(item for checkpoint in checkpoints for item in checkpoint.identity)),
+            lambda: build_network(checkpoints[0].path, found.what, found.build, in_dtype(found.weights, dtype)),
+        )
 
     def lora(self, path: str | Path) -> LoraFile:
         """A LoRA, to be put on handles with `patches.lora.apply.apply_lora`."""

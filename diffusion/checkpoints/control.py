@@ -1,4 +1,4 @@
-"""Recognises ControlNet files: original and diffusers' naming, whole weights and differences to a model."""
+"""Recognises ControlNets and T2I-Adapters: original and diffusers' naming, whole weights and differences to a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,18 +7,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from diffusion.checkpoints.describe import describe
-from diffusion.checkpoints.errors import CheckpointError
 from diffusion.checkpoints.read import Checkpoint
-from diffusion.checkpoints.rename import Part, convert
+from diffusion.checkpoints.single import Buildable, renamed, unexpected
 from diffusion.checkpoints.weights import Source, Weights
 from diffusion.families.diffusers_layout import from_diffusers
 from diffusion.families.family import Family
 from diffusion.families.sd2 import SD2
 from diffusion.families.sd15 import SD15
 from diffusion.families.sdxl import SDXL
-from diffusion.models.controlnet import read_controlnet_config
-from diffusion.models.unet_config import UNetConfig
+from diffusion.models.controlnet import ControlNet, read_controlnet_config
+from diffusion.models.t2i_adapter import T2IAdapter, adapter_from_diffusers, read_t2i_adapter_config
 
 PREFIX = "control_model."
 DIFFERENCE = "difference"
@@ -27,26 +25,24 @@ DIFFERENCE = "difference"
 
 @dataclass(frozen=True)
 class FoundControl:
-    weights: Weights
-    config: UNetConfig
-    family: Family[Any]
+    network: Buildable
+    family: Family[Any] | None
+    """The model line it controls, where that is known."""
 
 
 def find_controlnet(checkpoint: Checkpoint) -> FoundControl:
-    """The ControlNet in a file, in the published names. Raises CheckpointError that says what the file is instead."""
+    """The ControlNet or T2I-Adapter in a file, in the published names. Raises CheckpointError."""
     weights = checkpoint.weights
     if any(name.startswith(PREFIX) for name in weights):
         weights = weights.under(PREFIX)
-    if (names := from_diffusers(weights.shapes)) is not None:
-        weights = convert(weights, {theirs: (Part(ours),) for theirs, ours in names.items()})
-    config = read_controlnet_config(weights.shapes)
-    if config is None:
-        problem = (
-            f"this looks like {describe(checkpoint.weights.shapes)}; expected a ControlNet for SD 1.x, 2.x or SDXL"
-        )
-        raise CheckpointError(checkpoint.path, problem)
-    family = SDXL if config.vector_width else SD2 if config.linear_projection else SD15
-    return FoundControl(weights, config, family)
+    weights = renamed(weights, from_diffusers(weights.shapes))
+    if config := read_controlnet_config(weights.shapes):
+        family = SDXL if config.vector_width else SD2 if config.linear_projection else SD15
+        return FoundControl(Buildable("ControlNet", weights, lambda: ControlNet(config)), family)
+    adapter = renamed(checkpoint.weights, adapter_from_diffusers(checkpoint.weights.shapes))
+    if adapter_config := read_t2i_adapter_config(adapter.shapes):
+        return FoundControl(Buildable("T2I-Adapter", adapter, lambda: T2IAdapter(adapter_config)), None)
+    raise unexpected(checkpoint, "a ControlNet for SD 1.x, 2.x or SDXL, or a T2I-Adapter")
 
 
 def added_to(difference: Weights, network: nn.Module) -> Weights:

@@ -13,14 +13,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from diffusion import latents
 from diffusion.checkpoints.errors import CheckpointError
 from diffusion.families.diffusers_layout import diffusers_prefixes, rename
 from diffusion.families.sd2 import SD2
 from diffusion.families.sd15 import SD15
 from diffusion.families.sdxl import SDXL, SDXL_REFINER
 from diffusion.models.controlnet import ControlNet as ControlNetwork
+from diffusion.models.t2i_adapter import T2IAdapter, T2IAdapterConfig
 from diffusion.store import ModelStore, Precision
 from diffusion.text.encode import encode, prompt_tokens
+from tests.diffusion import inventory
 from tests.diffusion import tiny as tiny_models
 from tests.diffusion.tiny import Tiny, randomised, tensors_of, tiny, unet_config
 
@@ -242,6 +245,73 @@ def test_a_controlnet_of_differences_is_added_to_its_model(tmp_path: Path, model
     assert torch.equal(found["zero_convs.0.0.weight"], tensors["zero_convs.0.0.weight"])
     with pytest.raises(CheckpointError, match="load it together with that model"):
         store.controlnet(path)
+
+
+def half_of(name: str, half: str) -> dict[str, Tensor]:
+    torch.manual_seed(len(half))
+    return {key: torch.rand(shape) for key, shape in inventory.shapes(f"{name}{half}").items()}
+
+
+def test_a_tiny_autoencoder_is_read_from_one_file_from_two_and_from_diffusers(tmp_path: Path, store: ModelStore):
+    halves = {half: half_of("taesd_", half) for half in ("encoder", "decoder")}
+    paths = [saved(tmp_path / f"taesd_{half}.safetensors", tensors) for half, tensors in halves.items()]
+    named = {f"taesd_{half}.{key}": tensor for half, tensors in halves.items() for key, tensor in tensors.items()}
+    scale = {"vae_scale": torch.tensor(latents.SDXL.scale), "vae_shift": torch.tensor(0.0)}
+    one = saved(tmp_path / "one.safetensors", {**named, **scale})
+    theirs = {
+        f"{half}.layers.{int(key.split('.')[0]) - (half == 'decoder')}.{key.split('.', 1)[1]}": tensor
+        for half, tensors in halves.items()
+        for key, tensor in tensors.items()
+    }
+    diffusers = saved(tmp_path / "diffusers.safetensors", theirs)
+    for vae in (
+        store.tiny_autoencoder(*paths, latent=latents.SDXL),
+        store.tiny_autoencoder(one),
+        store.tiny_autoencoder(diffusers, latent=latents.SDXL),
+    ):
+        assert_holds(vae.network, {**named, **scale})
+        assert vae.channels == 4
+    with pytest.raises(CheckpointError, match="does not say its latent scale"):
+        store.tiny_autoencoder(diffusers)
+    with pytest.raises(CheckpointError, match="expected both halves"):
+        store.tiny_autoencoder(paths[1], latent=latents.SDXL)
+    assert_holds(store.preview_decoder(paths[1]), halves["decoder"])
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        ("upscaler_esrgan_old_x1", 1),
+        ("upscaler_esrgan_old_x4", 4),
+        ("upscaler_realesr_general_x4v3", 4),
+        ("upscaler_realesrgan_x2plus", 2),
+        ("upscaler_realesrgan_x4plus_anime_6b", 4),
+    ],
+)
+def test_upscalers_of_every_layout_are_networks_that_know_their_scale(
+    tmp_path: Path, store: ModelStore, name: str, scale: int
+):
+    tensors = {key: torch.zeros(1).expand(shape) for key, shape in inventory.shapes(name).items()}
+    torch.save({"params_ema": {key: tensor.half() for key, tensor in tensors.items()}}, tmp_path / "up.pth")
+    assert store.upscaler(tmp_path / "up.pth").scale == scale
+
+
+def test_an_image_encoder_is_built_from_its_shapes(tmp_path: Path, store: ModelStore):
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=16, image_size=28, patch_size=14
+    )
+    theirs = CLIPVisionModelWithProjection(config)
+    network = store.clip_vision(saved(tmp_path / "v.safetensors", tensors_of(theirs)))
+    assert_holds(network, tensors_of(theirs))
+
+
+def test_an_adapter_is_a_controlnet_too(tmp_path: Path, store: ModelStore):
+    network = T2IAdapter(T2IAdapterConfig("full", 3, (32, 32, 64, 64), 2))
+    control = store.controlnet(saved(tmp_path / "a.safetensors", tensors_of(network)))
+    assert isinstance(control.network, T2IAdapter)
+    assert_holds(control.network, tensors_of(network))
 
 
 def test_a_lora_is_read_once_until_its_file_changes(tmp_path: Path, store: ModelStore):
