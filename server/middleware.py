@@ -1,5 +1,6 @@
 """What surrounds every handler: refusals, errors in a form clients can read, and headers."""
 
+import errno
 import logging
 from http import HTTPStatus
 
@@ -12,6 +13,7 @@ from server.problems import RequestError, error_response
 
 logger = logging.getLogger(__name__)
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif", ".svg", ".avif")
 _COMPRESSED = ("application/json", "text/plain")
 
@@ -33,6 +35,12 @@ def errors() -> Middleware:
             return _plain(error)
         except ConnectionError:
             raise  # the client is gone; there is nobody to answer
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                logger.exception("%s %s failed", request.method, request.path)
+                return error_response(503, "storage_unavailable", "The disk cannot be written to or read")
+            logger.error("%s %s failed: %s", request.method, request.path, error)
+            return error_response(507, "disk_full", "There is no room left on the disk; nothing was kept")
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
             return error_response(500, "internal_error", "The server made a mistake; its log has the details")

@@ -7,6 +7,7 @@ one fsync. Reads run beside it on their own connections and see every commit tha
 
 import asyncio
 import contextlib
+import errno
 import logging
 import sqlite3
 import threading
@@ -39,6 +40,14 @@ class NewerDatabase(RuntimeError):
     def __init__(self, path: Path, found: int, known: int):
         self.path, self.found, self.known = path, found, known
         super().__init__(f"{path} was written by a newer version (schema {found}; this one knows {known})")
+
+
+class NotKept(OSError):
+    """What was asked for is not on disk, and nothing of it is. errno: ENOSPC when there is no room, else EIO."""
+
+    def __init__(self, path: Path, error: sqlite3.Error):
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        super().__init__(errno.ENOSPC if full else errno.EIO, f"nothing can be written now: {error}", str(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,8 @@ class Database:
         self._lock.release()
 
     async def write(self, work: Work[T]) -> T:
-        """Run work in a transaction and return once it is on disk. An exception in work undoes work alone."""
+        """Run work in a transaction and return once it is on disk. An exception in work undoes work alone.
+        Raises NotKept when the disk is at fault."""
         answer: Future[T] = Future()
         self._pieces.put(_Piece(work, answer))
         return await asyncio.wrap_future(answer)
@@ -166,21 +176,36 @@ class Database:
         try:
             connection.execute("BEGIN IMMEDIATE")
             for piece in pieces:
-                connection.execute("SAVEPOINT piece")
-                try:
-                    done.append((piece, piece.work(connection)))
-                except Exception as error:
-                    connection.execute("ROLLBACK TO piece")
-                    piece.answer.set_exception(error)
-                connection.execute("RELEASE piece")
+                self._try(connection, piece, done)
             connection.execute("COMMIT")
         except sqlite3.Error as error:  # the disk is full or gone: nobody is told that something was kept
-            log.error("The database could not be written: %s", error)
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            for piece in pieces:
-                if not piece.answer.done():
-                    piece.answer.set_exception(error)
+            left = [piece for piece in pieces if not piece.answer.done()]
+            if len(pieces) > 1:  # one that finds no room must not take the others along
+                for piece in left:
+                    self._commit(connection, [piece])
+                return
+            log.error("The database could not be written: %s", error)
+            for piece in left:
+                piece.answer.set_exception(NotKept(self._path, error))
             return
         for piece, result in done:
             piece.answer.set_result(result)
+
+    def _try(self, connection: sqlite3.Connection, piece: _Piece, done: list[tuple[_Piece, Any]]) -> None:
+        """Run one piece in a savepoint. Raises sqlite3.Error when the fault is the disk's and not its own."""
+        connection.execute("SAVEPOINT piece")
+        try:
+            done.append((piece, piece.work(connection)))
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and _of_the_disk(error):
+                raise
+            connection.execute("ROLLBACK TO piece")
+            piece.answer.set_exception(error)
+        connection.execute("RELEASE piece")
+
+
+def _of_the_disk(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; the rest says where it happened
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)

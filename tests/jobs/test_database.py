@@ -1,6 +1,7 @@
 """One file, one owner, and nothing half done."""
 
 import asyncio
+import errno
 import os
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.database import DamagedDatabase, Database, NewerDatabase
+from storage.database import DamagedDatabase, Database, NewerDatabase, NotKept
 from storage.lock import AlreadyInUse
 
 ONE = "CREATE TABLE a (x INTEGER)"
@@ -152,4 +153,38 @@ async def test_many_writes_at_once_share_commits(tmp_path: Path):
     commits.clear()
     await asyncio.gather(*(database.write(lambda db: db.execute("INSERT INTO a VALUES (1)")) for _ in range(200)))
     assert 1 <= len(commits) < 100
+    database.close()
+
+
+async def test_a_full_disk_is_said_and_loses_nothing_and_passes(tmp_path: Path):
+    database = opened(tmp_path / "h.db", "CREATE TABLE a (x TEXT)")
+
+    def insert(size: int):
+        return lambda db: db.execute("INSERT INTO a VALUES (?)", ("x" * size,)) and None
+
+    await database.write(insert(10))
+    await database.write(lambda db: db.execute("PRAGMA max_page_count = 10").fetchone())  # 40 KiB
+    with pytest.raises(NotKept, match="nothing can be written now") as refused:
+        await database.write(insert(100_000))
+    assert refused.value.errno == errno.ENOSPC
+    await database.write(insert(20))
+    await database.write(lambda db: db.execute("PRAGMA max_page_count = 1000").fetchone())
+    await database.write(insert(100_000))
+    rows = await database.read(lambda db: db.execute("SELECT length(x) FROM a ORDER BY 1").fetchall())
+    assert rows == [(10,), (20,), (100_000,)]
+    database.close()
+
+
+async def test_one_that_finds_no_room_takes_no_other_along(tmp_path: Path):
+    database = opened(tmp_path / "h.db", "CREATE TABLE a (x TEXT)")
+    await database.write(lambda db: db.execute("PRAGMA max_page_count = 10").fetchone())
+    sizes = [10, 100_000, 20]
+    answers = await asyncio.gather(
+        *(database.write(lambda db, n=n: db.execute("INSERT INTO a VALUES (?)", ("x" * n,)) and n) for n in sizes),
+        return_exceptions=True,
+    )
+    assert answers[::2] == [10, 20]
+    assert isinstance(answers[1], NotKept)
+    rows = await database.read(lambda db: db.execute("SELECT length(x) FROM a ORDER BY 1").fetchall())
+    assert rows == [(10,), (20,)]
     database.close()

@@ -1,0 +1,23 @@
+"""A disk without room loses nothing and is said to be what it is."""
+
+import errno
+
+import pytest
+
+from tests.server.house import TWO_NODES, House
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EIO, 503)])
+async def test_a_submit_that_cannot_be_kept_is_refused_and_the_next_one_works(
+    house: House, monkeypatch: pytest.MonkeyPatch, number: int, status: int
+):
+    async def no_room(*_: object) -> None:
+        raise OSError(number, "nothing can be written now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.services.queue, "put", no_room)
+        answer = await house.client.post("/prompt", json={"prompt": TWO_NODES})
+        assert answer.status == status
+        assert (await answer.json())["error"]["type"] in ("disk_full", "storage_unavailable")
+    answer = await house.client.post("/prompt", json={"prompt": TWO_NODES})
+    assert answer.status == 200
