@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.ops.attention import attention
+from diffusion.ops.layers import Conv2d
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,10 @@ class ResnetBlock(nn.Module):
     def __init__(self, in_width: int, out_width: int):
         super().__init__()
         self.norm1 = _norm(in_width)
-        self.conv1 = nn.Conv2d(in_width, out_width, 3, padding=1)
+        self.conv1 = Conv2d(in_width, out_width, 3, padding=1)
         self.norm2 = _norm(out_width)
-        self.conv2 = nn.Conv2d(out_width, out_width, 3, padding=1)
-        self.nin_shortcut = nn.Identity() if in_width == out_width else nn.Conv2d(in_width, out_width, 1)
+        self.conv2 = Conv2d(out_width, out_width, 3, padding=1)
+        self.nin_shortcut = nn.Identity() if in_width == out_width else Conv2d(in_width, out_width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
@@ -64,10 +65,10 @@ class AttnBlock(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.norm = _norm(width)
-        self.q = nn.Conv2d(width, width, 1)
-        self.k = nn.Conv2d(width, width, 1)
-        self.v = nn.Conv2d(width, width, 1)
-        self.proj_out = nn.Conv2d(width, width, 1)
+        self.q = Conv2d(width, width, 1)
+        self.k = Conv2d(width, width, 1)
+        self.v = Conv2d(width, width, 1)
+        self.proj_out = Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.norm(x)
@@ -79,7 +80,7 @@ class AttnBlock(nn.Module):
 class Downsample(nn.Module):
     def __init__(self, width: int):
         super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, stride=2)
+        self.conv = Conv2d(width, width, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         # Only right and bottom are padded, unlike in the UNet.
@@ -89,7 +90,7 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     def __init__(self, width: int):
         super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.conv = Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
@@ -129,7 +130,7 @@ class Encoder(nn.Module):
     def __init__(self, config: AutoencoderConfig):
         super().__init__()
         widths = config.widths
-        self.conv_in = nn.Conv2d(config.image_channels, widths[0], 3, padding=1)
+        self.conv_in = Conv2d(config.image_channels, widths[0], 3, padding=1)
         self.down = nn.ModuleList()
         before = widths[0]
         for i, width in enumerate(widths):
@@ -138,7 +139,7 @@ class Encoder(nn.Module):
             before = width
         self.mid = Middle(widths[-1])
         self.norm_out = _norm(widths[-1])
-        self.conv_out = nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
+        self.conv_out = Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv_in(x)
@@ -151,7 +152,7 @@ class Decoder(nn.Module):
     def __init__(self, config: AutoencoderConfig):
         super().__init__()
         widths = config.widths
-        self.conv_in = nn.Conv2d(config.latent_channels, widths[-1], 3, padding=1)
+        self.conv_in = Conv2d(config.latent_channels, widths[-1], 3, padding=1)
         self.mid = Middle(widths[-1])
         # Numbered like the encoder's levels, so run from the last to the first.
         levels: list[Level] = []
@@ -161,7 +162,7 @@ class Decoder(nn.Module):
             levels.append(Level((before, *[width] * (config.blocks + 1)), **resample))
         self.up = nn.ModuleList(levels)
         self.norm_out = _norm(widths[0])
-        self.conv_out = nn.Conv2d(widths[0], config.image_channels, 3, padding=1)
+        self.conv_out = Conv2d(widths[0], config.image_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.mid(self.conv_in(x))
@@ -178,8 +179,8 @@ class AutoencoderKL(nn.Module):
         self.decoder = Decoder(config)
         channels = config.latent_channels
         if config.quantised:
-            self.quant_conv = nn.Conv2d(2 * channels, 2 * channels, 1)
-            self.post_quant_conv = nn.Conv2d(channels, channels, 1)
+            self.quant_conv = Conv2d(2 * channels, 2 * channels, 1)
+            self.post_quant_conv = Conv2d(channels, channels, 1)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """The mean of the posterior: (B, 3, 8H, 8W) in -1…1 to (B, C, H, W) in VAE scale."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from diffusion.models.unet import check_inputs, embed, vector_embedding
 from diffusion.models.unet_blocks import UNetBuilder
 from diffusion.models.unet_config import Shapes, UNetConfig, read_input_half
+from diffusion.ops.layers import Conv2d
 from diffusion.patches.hooks import NO_HOOKS, BlockInfo, CallInfo, Control
 
 _HINT_WIDTHS = (16, 16, 32, 32, 96, 96, 256)
@@ -36,11 +37,11 @@ class ControlNet(nn.Module):
         self.time_embed = build.embedding(config.base_width)
         self.label_emb = vector_embedding(config, build)
         self.input_blocks = nn.ModuleList(build.input_blocks())
-        self.zero_convs = nn.ModuleList(nn.Sequential(nn.Conv2d(width, width, 1)) for width in build.skips)
+        self.zero_convs = nn.ModuleList(nn.Sequential(Conv2d(width, width, 1)) for width in build.skips)
         self.input_hint_block = _hint_block(config.base_width)
         self.middle_block = build.middle_block()
         width = config.level_widths[-1]
-        self.middle_block_out = nn.Sequential(nn.Conv2d(width, width, 1))
+        self.middle_block_out = nn.Sequential(Conv2d(width, width, 1))
 
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor) -> Control:
         """Residuals for the skip connections and the middle of the UNet, in the precision of x.
@@ -66,7 +67,7 @@ class ControlNet(nn.Module):
 
 
 def _hint_block(out_width: int) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(3, _HINT_WIDTHS[0], 3, padding=1), nn.SiLU()]
+    layers: list[nn.Module] = [Conv2d(3, _HINT_WIDTHS[0], 3, padding=1), nn.SiLU()]
     for before, after in pairwise(_HINT_WIDTHS):
-        layers += [nn.Conv2d(before, after, 3, padding=1, stride=1 if before == after else 2), nn.SiLU()]
-    return nn.Sequential(*layers, nn.Conv2d(_HINT_WIDTHS[-1], out_width, 3, padding=1))
+        layers += [Conv2d(before, after, 3, padding=1, stride=1 if before == after else 2), nn.SiLU()]
+    return nn.Sequential(*layers, Conv2d(_HINT_WIDTHS[-1], out_width, 3, padding=1))

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.ops.attention import attention
+from diffusion.ops.layers import Conv2d, Linear, linear, linear_gelu
 from diffusion.patches.hooks import Attention as AttentionName
 from diffusion.patches.hooks import BlockInfo, ModelHooks
 
@@ -17,10 +17,10 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.float32_scores = float32_scores
-        self.to_q = nn.Linear(width, width, bias=False)
-        self.to_k = nn.Linear(context_width, width, bias=False)
-        self.to_v = nn.Linear(context_width, width, bias=False)
-        self.to_out = nn.Sequential(nn.Linear(width, width))
+        self.to_q = Linear(width, width, bias=False)
+        self.to_k = Linear(context_width, width, bias=False)
+        self.to_v = Linear(context_width, width, bias=False)
+        self.to_out = nn.Sequential(Linear(width, width))
 
     def forward(self, name: AttentionName, x: Tensor, context: Tensor, hooks: ModelHooks, info: BlockInfo) -> Tensor:
         """x: (B, T, D). context: (B, S, C). Returns (B, T, D)."""
@@ -43,18 +43,18 @@ class GatedGelu(nn.Module):
 
     def __init__(self, width: int, out_width: int):
         super().__init__()
-        self.proj = nn.Linear(width, 2 * out_width)
+        self.proj = Linear(width, 2 * out_width)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        weights, biases = self.proj.weight.chunk(2), self.proj.bias.chunk(2)
+        return linear(x, weights[0], biases[0]) * linear_gelu(x, weights[1], biases[1])
 
 
 class FeedForward(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         # net.1 was dropout in training.
-        self.net = nn.Sequential(GatedGelu(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width))
+        self.net = nn.Sequential(GatedGelu(width, 4 * width), nn.Identity(), Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
@@ -102,11 +102,11 @@ class SpatialTransformer(nn.Module):
         self.layers_before = layers_before
         self.norm = nn.GroupNorm(32, width, eps=1e-6)
         # A 1x1 convolution is a linear layer over positions; checkpoints of SD 1.x store it as a convolution.
-        self.proj_in = nn.Linear(width, width) if linear_projection else nn.Conv2d(width, width, 1)
+        self.proj_in = Linear(width, width) if linear_projection else Conv2d(width, width, 1)
         self.transformer_blocks = nn.ModuleList(
             TransformerBlock(width, context_width, heads, float32_scores) for _ in range(depth)
         )
-        self.proj_out = nn.Linear(width, width) if linear_projection else nn.Conv2d(width, width, 1)
+        self.proj_out = Linear(width, width) if linear_projection else Conv2d(width, width, 1)
 
     def forward(self, x: Tensor, context: Tensor, hooks: ModelHooks, info: BlockInfo) -> Tensor:
         """x: (B, D, H, W). context: (B, S, C)."""
@@ -130,7 +130,7 @@ class SpatialTransformer(nn.Module):
 def _project(layer: nn.Module, tokens: Tensor) -> Tensor:
     """Applies a linear layer, or a 1x1 convolution as the linear layer it is, to (B, T, D)."""
     weight = layer.get_parameter("weight")
-    return F.linear(tokens, weight.flatten(1), layer.get_parameter("bias"))
+    return linear(tokens, weight.flatten(1), layer.get_parameter("bias"))
 
 
 def heads_for(width: int, heads: int | None, head_width: int | None) -> int:

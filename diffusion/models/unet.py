@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from diffusion.models.embeddings import sinusoidal
 from diffusion.models.unet_blocks import UNetBuilder
 from diffusion.models.unet_config import UNetConfig
+from diffusion.ops.layers import Conv2d
 from diffusion.patches.hooks import NO_HOOKS, BlockInfo, CallInfo, Control, ModelHooks, NetworkCall
 
 
@@ -24,7 +25,7 @@ class UNet(nn.Module):
         self.out = nn.Sequential(
             nn.GroupNorm(32, config.base_width),
             nn.SiLU(),
-            nn.Conv2d(config.base_width, config.out_channels, 3, padding=1),
+            Conv2d(config.base_width, config.out_channels, 3, padding=1),
         )
 
     def forward(

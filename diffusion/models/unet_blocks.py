@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from diffusion.models.transformer import SpatialTransformer, heads_for
 from diffusion.models.unet_config import UNetConfig
+from diffusion.ops.layers import Conv2d, Linear
 from diffusion.patches.hooks import BlockInfo, ModelHooks
 
 
@@ -15,15 +16,13 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_width: int, out_width: int, emb_width: int):
         super().__init__()
-        self.in_layers = nn.Sequential(
-            nn.GroupNorm(32, in_width), nn.SiLU(), nn.Conv2d(in_width, out_width, 3, padding=1)
-        )
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb_width, out_width))
+        self.in_layers = nn.Sequential(nn.GroupNorm(32, in_width), nn.SiLU(), Conv2d(in_width, out_width, 3, padding=1))
+        self.emb_layers = nn.Sequential(nn.SiLU(), Linear(emb_width, out_width))
         # out_layers.2 was dropout in training.
         self.out_layers = nn.Sequential(
-            nn.GroupNorm(32, out_width), nn.SiLU(), nn.Identity(), nn.Conv2d(out_width, out_width, 3, padding=1)
+            nn.GroupNorm(32, out_width), nn.SiLU(), nn.Identity(), Conv2d(out_width, out_width, 3, padding=1)
         )
-        self.skip_connection = nn.Identity() if in_width == out_width else nn.Conv2d(in_width, out_width, 1)
+        self.skip_connection = nn.Identity() if in_width == out_width else Conv2d(in_width, out_width, 1)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """x: (B, C, H, W). emb: (B, E)."""
@@ -34,7 +33,7 @@ class ResidualBlock(nn.Module):
 class Downsample(nn.Module):
     def __init__(self, width: int):
         super().__init__()
-        self.op = nn.Conv2d(width, width, 3, stride=2, padding=1)
+        self.op = Conv2d(width, width, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.op(x)
@@ -43,7 +42,7 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     def __init__(self, width: int):
         super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.conv = Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """x: (B, C, h, w). Returns (B, C, *size)."""
@@ -87,11 +86,11 @@ class UNetBuilder:
         self.emb_width = 4 * config.base_width
 
     def embedding(self, in_width: int) -> nn.Sequential:
-        return nn.Sequential(nn.Linear(in_width, self.emb_width), nn.SiLU(), nn.Linear(self.emb_width, self.emb_width))
+        return nn.Sequential(Linear(in_width, self.emb_width), nn.SiLU(), Linear(self.emb_width, self.emb_width))
 
     def input_blocks(self) -> Iterator[Block]:
         config = self._config
-        yield self._kept(Block([nn.Conv2d(config.in_channels, config.base_width, 3, padding=1)]))
+        yield self._kept(Block([Conv2d(config.in_channels, config.base_width, 3, padding=1)]))
         for level, (width, depths) in enumerate(zip(config.level_widths, config.input_depths, strict=True)):
             if level > 0:
                 yield self._kept(Block([Downsample(self._width)]))
