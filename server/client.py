@@ -9,17 +9,13 @@ from typing import Any, cast
 
 from aiohttp import WSMsgType, web
 
-from server import messages
-from server.outbox import Frame, Outbox
-from server.progress import JobView
+from server.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
 IN_PER_SECOND, IN_BURST = 50, 200
 TRY_AGAIN_LATER, POLICY, GOING_AWAY = 1013, 1008, 1001
 _PATIENCE = 5.0
-# A client this far behind on a large job is told of the nodes that changed last.
-_DIRTY_ROWS = 1024
 
 
 class Client:
@@ -29,28 +25,10 @@ class Client:
         self.id, self.flags = id, flags
         self.outbox = Outbox()
         self._socket, self._request = socket, request
-        self._dirty: dict[str, dict[str, dict[str, Any]]] = {}
         self._tokens, self._counted = float(IN_BURST), time.monotonic()
 
     def supports(self, flag: str) -> bool:
         return self.flags.get(flag) is True
-
-    def tell_progress(self, view: JobView, row: dict[str, Any], small: Frame) -> None:
-        """Put a `progress_state` in the outbox, by the rule of `server.progress`. small: the full one, ready."""
-        if not view.large:
-            self.outbox.put(small, key=("state", view.prompt_id))
-            return
-        waiting = self._dirty.get(view.prompt_id)
-        if waiting is None:
-            waiting = self._dirty[view.prompt_id] = {}
-            self.outbox.put(lambda: self._changed(view))
-        waiting[row["node_id"]] = row
-        if len(waiting) > _DIRTY_ROWS:
-            del waiting[next(iter(waiting))]
-
-    def forget_waiting(self) -> None:
-        self.outbox.clear()
-        self._dirty.clear()
 
     async def write(self) -> None:
         """Send what waits, in order, until the socket is gone. A slow reader holds up nobody but itself."""
@@ -95,12 +73,6 @@ class Client:
 
     def on_flags(self) -> None:
         """Replaced by the hub: the client said what it supports."""
-
-    def _changed(self, view: JobView) -> str:
-        """The nodes that run now and those that changed since this client was last told."""
-        rows = self._dirty.pop(view.prompt_id, {})
-        running = {id: view.rows[id] for id in view.executing if id in view.rows}
-        return messages.progress_state(view.prompt_id, {**rows, **running})
 
     def _may_speak(self) -> bool:
         now = time.monotonic()

@@ -20,6 +20,7 @@ from execution.events import (
     Broadcast,
     Cached,
     Crashed,
+    Ending,
     Event,
     Failed,
     Filed,
@@ -39,7 +40,7 @@ from execution.job import Job
 from server import messages
 from server.client import GOING_AWAY, TRY_AGAIN_LATER, Client
 from server.outbox import Frame, Overflow
-from server.progress import JobView
+from server.progress import GATHER, MANY, JobView
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Hub:
         self._clients: dict[str, Client] = {}
         self._flags: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._views: dict[str, JobView] = {}
+        self._gathering: dict[str, asyncio.TimerHandle] = {}
         self._awaited: dict[str, str | None] = {}  # jobs that have not begun → who submitted them
         self._sockets: set[Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,6 +151,8 @@ class Hub:
         if view is None:
             view = self._views[event.prompt_id] = self._look(event.prompt_id)
         self._awaited.pop(event.prompt_id, None)
+        if isinstance(event, Ending):
+            self._close(view, event)
         match event:
             case Started():
                 view.restart()
@@ -156,10 +160,12 @@ class Hub:
             case Cached():
                 self._tell(view, messages.of_job(event, view.graph))
             case NodeStarted():
-                self._tell_progress(view, view.begin(event.node))
+                view.begin(event.node)
+                self._tell_progress(view)
                 self._tell(view, messages.executing(event), key=("executing", event.prompt_id))
             case Progress():
-                self._tell_progress(view, view.tick(event.node, event.value, event.total))
+                view.tick(event.node, event.value, event.total)
+                self._tell_progress(view)
                 key = ("progress", event.prompt_id, event.node.id)
                 self._tell(view, messages.progress(event), everybody=True, key=key)
             case Preview():
@@ -170,36 +176,47 @@ class Hub:
                 if event.reported:
                     self._tell(view, messages.executed(event))
                 if event.reported or not event.reused:
-                    self._tell_progress(view, view.end(event.node))
+                    view.end(event.node)
+                    self._tell_progress(view)
             case NodeBlocked():
                 self._tell(view, messages.blocked(event))
-            case Succeeded():
-                self._tell(view, messages.of_job(event, view.graph))
-            case Failed() | Crashed():
-                self._close_running(view)
+            case Succeeded() | Failed() | Crashed():
                 self._tell(view, messages.of_job(event, view.graph))
             case Interrupted():
-                self._close_running(view)
                 self._tell(view, messages.of_job(event, view.graph), everybody=True)
 
-    def _tell(self, view: JobView, frame: Frame, *, everybody: bool = False, key: object = None) -> None:
-        for client in self._listeners(view, everybody):
+    def _tell(
+        self, view: JobView, frame: Frame | Callable[[], Frame], *, everybody: bool = False, key: object = None
+    ) -> None:
+        """frame: or what makes it, if somebody listens."""
+        listeners = self._listeners(view, everybody)
+        if callable(frame):
+            frame = frame() if listeners else ""
+        for client in listeners:
             self._put(client, frame, key=key)
 
-    def _tell_progress(self, view: JobView, row: dict[str, Any]) -> None:
-        listeners = self._listeners(view, everybody=True)
-        if not listeners:
-            return
-        small = "" if view.large else view.snapshot()
-        for client in listeners:
-            try:
-                client.tell_progress(view, row, small)
-            except Overflow:
-                self._overflowed(client)
+    def _tell_progress(self, view: JobView) -> None:
+        """A node's row changed: told at once, or gathered with others while the job is large."""
+        if not view.large:
+            self._tell(view, view.snapshot, everybody=True, key=("state", view.prompt_id))
+        elif len(view.changed) >= MANY:
+            self._tell_gathered(view)
+        elif view.prompt_id not in self._gathering:
+            later = asyncio.get_running_loop().call_later(GATHER, self._tell_gathered, view)
+            self._gathering[view.prompt_id] = later
 
-    def _close_running(self, view: JobView) -> None:
-        for row in view.fail():
-            self._tell_progress(view, row)
+    def _tell_gathered(self, view: JobView) -> None:
+        if (waiting := self._gathering.pop(view.prompt_id, None)) is not None:
+            waiting.cancel()
+        if view.changed:
+            self._tell(view, view.gathered, everybody=True)
+            view.changed.clear()  # also when nobody listened
+
+    def _close(self, view: JobView, ending: Ending) -> None:
+        """Before a job's end is told: no node is left running, and no change untold."""
+        if not isinstance(ending, Succeeded) and view.fail():
+            self._tell_progress(view)
+        self._tell_gathered(view)
 
     def _preview(self, view: JobView, event: Preview) -> None:
         listeners = self._listeners(view, everybody=False)
@@ -240,7 +257,7 @@ class Hub:
     def _resync(self, client: Client) -> None:
         """The client fell behind and asked for this: it starts over from how things stand."""
         dropped = len(client.outbox)
-        client.forget_waiting()
+        client.outbox.clear()
         client.outbox.put(messages.message("resync", {"dropped": dropped}))
         client.outbox.put(messages.status(self._remaining()))
         for view in self._views.values():
@@ -262,7 +279,7 @@ class Hub:
             return
         logger.info("client %s does not read; closing it", ascii(client.id))
         self._forget(client)
-        client.forget_waiting()
+        client.outbox.clear()
         task = asyncio.create_task(client.close(TRY_AGAIN_LATER, b"too slow"))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

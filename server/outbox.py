@@ -8,7 +8,7 @@ and may come back. What a job made (results, errors, ends, final PNG images) is 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 SOFT = 256
@@ -21,10 +21,10 @@ Frame = str | bytes
 
 @dataclass(slots=True)
 class Waiting:
-    """frame: what to send, or a function that makes it when its turn comes. None: superseded.
+    """frame: what to send; None: superseded.
     key: frames of one key supersede each other. preview: may be dropped without harm. result: a final image."""
 
-    frame: Frame | Callable[[], Frame] | None
+    frame: Frame | None
     size: int
     key: Hashable | None
     preview: bool
@@ -57,14 +57,14 @@ class Outbox:
 
     def put(
         self,
-        frame: Frame | Callable[[], Frame],
+        frame: Frame,
         *,
         key: Hashable | None = None,
         preview: bool = False,
         result: bool = False,
     ) -> None:
         """Let a frame wait for its turn. Raises Overflow; the frame is then not among those that wait."""
-        size = 256 if callable(frame) else len(frame)
+        size = len(frame)
         if key is not None and self._count >= self._soft:
             self._supersede(self._latest.get(key))
         over = self._image_bytes + size > self._hard_images if result else self._bytes + size > self._hard
@@ -100,7 +100,7 @@ class Outbox:
                 if frame is None:
                     continue
                 self._forget(item)
-                return frame() if callable(frame) else frame
+                return frame
             self._ready.clear()
             await self._ready.wait()
 
