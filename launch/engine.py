@@ -6,14 +6,16 @@ from collections.abc import Mapping
 import psutil
 import torch
 
+from diffusion.store import ModelStore, Precision
 from execution.cache import Cache, CacheMode, KeepBytes, KeepCount, KeepLastPrompt, KeepNothing
 from execution.engine import GraphEngine
 from execution.executor import Executor
 from execution.spec import NodeSpec
 from launch.packs import load_packs
-from launch.settings import Caching, Settings
+from launch.settings import Caching, Devices, Settings
 from launch.system import system
 from nodes.catalogue import all_nodes
+from nodes.previews import Previews
 from storage.folders import Folders
 from storage.inputs import Inputs
 from storage.outputs import Outputs
@@ -31,7 +33,13 @@ def build_engine(settings: Settings, folders: Folders) -> GraphEngine:
     executor = Executor(
         with_packs({spec.id: spec for spec in all_nodes()}, settings, folders),
         Cache(cache_mode(settings.caching)),
-        capabilities={Inputs: inputs, Outputs: outputs, Folders: folders},
+        capabilities={
+            Inputs: inputs,
+            Outputs: outputs,
+            Folders: folders,
+            ModelStore: ModelStore(precision(settings.devices)),
+            Previews: Previews(settings.previews.method, settings.previews.size),
+        },
         around=torch.inference_mode,
         listing=folders.listing,
         file_exists=lambda name: inputs.find(name) is not None,
@@ -49,6 +57,23 @@ def with_packs(nodes: Mapping[str, NodeSpec], settings: Settings, folders: Folde
             else:
                 found[spec.id] = spec
     return found
+
+
+def precision(devices: Devices) -> Precision:
+    """What weights are held in: as asked for, else as is best for the device."""
+    usual = Precision()
+    return Precision(
+        network=dtype(devices.network, usual.network),
+        text_encoders=dtype(devices.text_encoder, usual.text_encoders),
+        autoencoder=dtype(devices.autoencoder, usual.autoencoder),
+    )
+
+
+def dtype(name: str, usual: torch.dtype | None) -> torch.dtype | None:
+    if name.startswith("float8"):
+        log.warning("weights cannot be held in %s yet; holding them in %s", name, usual)
+        return usual
+    return usual if name == "auto" else getattr(torch, name)
 
 
 def cache_mode(caching: Caching) -> CacheMode:
