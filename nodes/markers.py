@@ -40,7 +40,7 @@ class Number:
 SEED: Final = Number(0, 2**64 - 1, reroll=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # marks in `X | None` must be hashable
 class Choice:
     """One of a list. `listing` names a source asked afresh each time; `classic` overrides how the list is shown."""
 
@@ -65,7 +65,7 @@ class Text:
 PROMPT: Final = Text(multiline=True, dynamic=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Options:
     """Further keys for the page, passed on as they are."""
 

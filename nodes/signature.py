@@ -91,7 +91,7 @@ class Signature:
 def describe(value: object) -> str:
     """A value in a few words, for messages."""
     if value is None:
-        return "nothing"
+        return "nothing; what comes before it has none to give"
     shape = getattr(value, "shape", None)
     if shape is not None:
         return f"{type(value).__name__} of shape {tuple(shape)}"
@@ -226,6 +226,9 @@ def read_outputs(id: str, annotation: Any) -> tuple[tuple[OutputSpec, ...], bool
 
 
 def read_output(id: str, annotation: Any) -> OutputSpec:
+    """`X | None` is an X that may be missing, as the text encoders of a file that holds none."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = next(member for member in get_args(annotation) if member is not types.NoneType)
     base, marks = unwrap(annotation)
     is_list = get_origin(base) is list
     if is_list:

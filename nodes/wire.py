@@ -10,6 +10,8 @@ from typing import Annotated, Any, NotRequired, Protocol, TypedDict, cast
 from torch import Tensor
 
 from diffusion import handles
+from diffusion.sampling.conditioning import Condition
+from diffusion.sampling.conditioning import conditions as conditioning_of_pairs
 from diffusion.sampling.solvers import Sampler as LibrarySampler
 from nodes.markers import Socket
 from nodes.signature import describe
@@ -78,6 +80,11 @@ def read_conditioning(value: Any) -> ConditioningList:
         if all(isinstance(p, (list, tuple)) and len(cast(Sequence[Any], p)) == 2 for p in pairs):
             return pairs
     raise ValueError(f"expected a CONDITIONING (list of [tensor, dict]), got {describe(cast(object, value))}")
+
+
+def conditions(conditioning: ConditioningList) -> tuple[Condition, ...]:
+    """What sampling reads of a conditioning."""
+    return conditioning_of_pairs([(embeddings, extras) for embeddings, extras in conditioning])
 
 
 def read_sigmas(value: Any) -> Tensor:

@@ -8,8 +8,9 @@ import torch
 from diffusion.families.family import Family
 from diffusion.families.sd15 import SD15
 from diffusion.families.sdxl import SDXL
-from diffusion.handles import Autoencoder, Model, TextEncoders
+from diffusion.handles import Autoencoder, ControlNet, Model, TextEncoders
 from diffusion.models.autoencoder import AutoencoderConfig, AutoencoderKL
+from diffusion.models.controlnet import ControlNet as ControlNetwork
 from diffusion.models.unet_config import UNetConfig
 from tests.diffusion.models.oracle import randomised
 from tests.diffusion.text.encoders import WIDTH, handle, reference
@@ -50,6 +51,15 @@ def model(in_channels: int = 4) -> Model:
 def autoencoder() -> Autoencoder:
     network = AutoencoderKL(AutoencoderConfig(4, (32, 32, 32, 32), 1, quantised=True))
     return Autoencoder(randomised(network), source="tiny.safetensors")
+
+
+def close(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Equal but for rounding; the values that these models make are in the hundreds."""
+    return bool((a - b).norm() < 1e-4 * b.norm())
+
+
+def control_net() -> ControlNet:
+    return ControlNet(randomised(ControlNetwork(UNET)), SD15)
 
 
 def prompt(seed: int = 0) -> list[list[Any]]:
