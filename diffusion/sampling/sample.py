@@ -1,5 +1,6 @@
 """The one entry to sampling: a model, a latent, noise and conditioning in, a finished latent out."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,10 +113,25 @@ def sample_guided(
     x = process.prediction.start(image, noise, float(sigmas[0]), process.levels.sigma_max)
     last = _Last(x, on_step)
     levels = _finite_start(sigmas, process) if sampler.solver.finite_start else sigmas
-    needs = _needs(sampler, process, x, levels, seed)
+    needs = _needs(sampler, process, x, sigmas, seed)
     x = sampler.solver.run(checked, x, levels, last, **needs)
     x = process.prediction.finish(x, float(sigmas[-1]))
     return Sampled(model.latent.to_vae(x).cpu(), model.latent.to_vae(last.denoised).cpu())
+
+
+def add_noise(model: Model, latent: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
+    """The latent with as much noise as a run over `sigmas` would take away, to be sampled without adding any.
+
+    latent, noise: (B, C, H, W), the first in VAE scale, as is the result. sigmas: a single one counts whole, several
+    by the distance between the first and the last; none adds nothing.
+    """
+    _check(model, latent, noise)
+    if len(sigmas) == 0:
+        return latent
+    sigma = float(sigmas[0]) if len(sigmas) == 1 else abs(float(sigmas[0] - sigmas[-1]))
+    process = process_of(model.prediction)
+    image = model.latent.to_model(latent.float()) if latent.any() else latent.float()
+    return model.latent.to_vae(process.prediction.start(image, noise, sigma, math.inf))
 
 
 def fit_latent(model: Model, latent: Tensor) -> Tensor:

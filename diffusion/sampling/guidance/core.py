@@ -157,6 +157,8 @@ class GuidedRun:
         self.guidance = guidance_of(predictor.model)
         self.memory: dict[Any, Any] = {}
         self._guider = guider
+        if not guider.conditionings["positive"]:
+            raise ValueError("There is no positive conditioning to sample under")
         conditionings = {**guider.conditionings, **self.guidance.conditionings}
         roles: dict[str, Role] = {name: "negative" if name == "negative" else "positive" for name in conditionings}
         self.prepared = predictor.prepare(conditionings, roles)

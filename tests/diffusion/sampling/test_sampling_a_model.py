@@ -19,7 +19,7 @@ from diffusion.sampling.guidance.core import Cfg
 from diffusion.sampling.inpaint import with_differential_diffusion
 from diffusion.sampling.noise import initial_noise, no_noise
 from diffusion.sampling.process import flow, process_of
-from diffusion.sampling.sample import NotFinite, fit_latent, sample, sample_guided
+from diffusion.sampling.sample import NotFinite, add_noise, fit_latent, sample, sample_guided
 from diffusion.sampling.schedules import schedule
 from diffusion.sampling.solvers import SOLVERS, sampler
 from tests.diffusion.models.oracle import TOLERANCE, randomised, relative_error
@@ -426,6 +426,19 @@ def test_every_prediction_can_be_sampled(kind: Any):
 def test_adaptive_steps_give_up_with_advice_where_no_step_is_small_enough():
     with pytest.raises(ArithmeticError, match="rtol, atol"):
         run(sampler=sampler("dpm_adaptive", rtol=1e-12, atol=1e-12))
+
+
+def test_noise_added_beforehand_is_noise_added_by_the_run():
+    latent = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
+    sigmas = sigmas_of(MODEL, 4, denoise=0.5)
+    noisy = add_noise(MODEL, latent, initial_noise(SHAPE, 3), sigmas)
+    assert_same(run(latent=noisy, noise=no_noise(SHAPE), sigmas=sigmas), run(latent=latent, sigmas=sigmas))
+    assert torch.equal(add_noise(MODEL, latent, initial_noise(SHAPE, 3), torch.empty(0)), latent)
+
+
+def test_a_run_without_positive_conditioning_is_refused():
+    with pytest.raises(ValueError, match="no positive conditioning"):
+        run(positive=[])
 
 
 def test_a_latent_can_grow_while_a_consistency_model_is_sampled():
