@@ -114,8 +114,13 @@ class ModelStore:
         return TextEncoders(networks, family, source=", ".join(map(str, paths)))
 
     def vae(self, path: str | Path) -> Autoencoder:
-        """An autoencoder from a file of its own, in any layout, or that of a whole checkpoint."""
+        """An autoencoder from a file of its own, in any layout, or that of a whole checkpoint.
+
+        A tiny autoencoder is one too if its file says its scale; else see `tiny_autoencoder`.
+        """
         checkpoint = open_checkpoint(path)
+        if "vae_scale" in checkpoint.weights:
+            return self.tiny_autoencoder(path)
         found = find_autoencoder(checkpoint.weights, ("", *AUTOENCODER_PREFIXES))
         if found is None:
             raise CheckpointError(checkpoint.path, f"this looks like {_what(checkpoint)}; expected a VAE")

@@ -114,7 +114,7 @@ def write_safetensors(
     Raises OSError, and leaves nothing behind, if the disk refuses.
     """
     path = Path(path)
-    ready = {name: _ready(tensor, dtype) for name, tensor in tensors.items()}
+    ready = _ready(tensors, dtype)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
@@ -131,11 +131,19 @@ def write_safetensors(
     _sync_folder(path.parent)
 
 
-def _ready(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    tensor = tensor.detach().cpu()
-    if dtype is not None and tensor.is_floating_point():
-        tensor = tensor.to(dtype)
-    return tensor.contiguous()
+def _ready(tensors: Mapping[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """Each tensor whole and on its own, as the file has them: one that shares its memory with another is copied."""
+    ready: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        found = tensor.detach().cpu()
+        if dtype is not None and found.is_floating_point():
+            found = found.to(dtype)
+        found = found.contiguous()
+        memory = found.untyped_storage().data_ptr()
+        ready[name] = found.clone() if memory in seen and memory else found
+        seen.add(memory)
+    return ready
 
 
 def _umask() -> int:

@@ -267,6 +267,7 @@ def test_a_tiny_autoencoder_is_read_from_one_file_from_two_and_from_diffusers(tm
     for vae in (
         store.tiny_autoencoder(*paths, latent=latents.SDXL),
         store.tiny_autoencoder(one),
+        store.vae(one),
         store.tiny_autoencoder(diffusers, latent=latents.SDXL),
     ):
         assert_holds(vae.network, {**named, **scale})

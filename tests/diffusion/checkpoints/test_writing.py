@@ -101,7 +101,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
 def test_shared_and_turned_tensors_are_written(tmp_path: Path):
     fused = torch.arange(12.0).reshape(6, 2)
     first, second, third = fused.chunk(3)
-    write_safetensors(tmp_path / "m.safetensors", {"a": first, "b": second, "c": third.T})
+    tied = {"first": fused, "again": fused}
+    write_safetensors(tmp_path / "m.safetensors", {"a": first, "b": second, "c": third.T, **tied})
     found = open_checkpoint(tmp_path / "m.safetensors").weights
     assert torch.equal(found["b"], second)
     assert torch.equal(found["c"], third.T)
+    assert torch.equal(found["again"], fused)
