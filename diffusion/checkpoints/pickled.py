@@ -5,6 +5,7 @@ well-known published files name are replaced by an inert stand-in, so that the r
 """
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,6 +27,23 @@ STAND_INS = (
     "numpy.dtypes.Float64DType",
     "_codecs.encode",
     "torch.nn.modules.container.ParameterDict",
+)
+
+# The unpickler and the archive reader meet damage with whatever their current instruction raises; a fuzzer found these.
+DAMAGE = (
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    ImportError,
+    MemoryError,
+    OSError,
+    struct.error,
+    zipfile.BadZipFile,
 )
 
 
@@ -57,8 +75,7 @@ def read_pickle(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         raise CheckpointError(path, _explain(str(error))) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
-        # The unpickler meets damage with whatever its current instruction raises.
+    except DAMAGE as error:
         raise CheckpointError(path, f"damaged or truncated PyTorch file ({_first_line(error)})") from error
 
 
@@ -66,11 +83,11 @@ def _check_archive(path: Path) -> None:
     """torch stores its records; a compressed one is either a mistake or a bomb."""
     try:
         with zipfile.ZipFile(path) as archive:
-            for record in archive.infolist():
-                if record.compress_type != zipfile.ZIP_STORED:
-                    raise CheckpointError(path, f"compressed record {record.filename!r}; not written by torch.save")
-    except zipfile.BadZipFile as error:
-        raise CheckpointError(path, "damaged or truncated PyTorch file (the archive's directory is missing)") from error
+            packed = [r.filename for r in archive.infolist() if r.compress_type != zipfile.ZIP_STORED]
+    except DAMAGE as error:
+        raise CheckpointError(path, f"damaged or truncated PyTorch file ({_first_line(error)})") from error
+    if packed:
+        raise CheckpointError(path, f"compressed record {packed[0]!r}; not written by torch.save")
 
 
 def _explain(message: str) -> str:
