@@ -96,13 +96,16 @@ class Dispatch:
         for worker in self._workers:
             await worker.free(unload_models, free_memory)
 
-    async def close(self) -> None:
-        """Stop the workers. What they ran goes back to the queue as if it had not been begun."""
+    async def close(self, drain: float = 0) -> None:
+        """Stop the workers. What they run may end within `drain` seconds; after that it goes back to the queue as if
+        it had not been begun."""
         self._closing = True
         busy = {held.worker.name for held in self._running.values()}
         for name, task in self._tasks.items():
             if name not in busy:
                 task.cancel()
+        if drain and busy:
+            await asyncio.wait([self._tasks[name] for name in busy], timeout=drain)
         for worker in self._workers:
             await worker.close()
         for task in self._tasks.values():

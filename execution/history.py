@@ -5,6 +5,9 @@ from typing import Any, Protocol
 
 from execution.job import redacted
 
+# Entries of a page for which no size was asked. Clients know histories of at most so many; ours keeps more.
+AT_ONCE = 10_000
+
 
 class EndedJob(Protocol):
     @property
@@ -43,8 +46,8 @@ class History:
 
     async def page(self, max_items: int | None = None, offset: int = -1) -> dict[str, Any]:
         """Entries by prompt id, oldest ending first. offset: how many of the oldest to skip; negative: the last
-        `max_items` instead. max_items: None or negative for all."""
-        most = None if max_items is None or max_items < 0 else max_items
+        `max_items` instead. max_items: None or negative for as many as are told at once."""
+        most = AT_ONCE if max_items is None or max_items < 0 else max_items
         records = await self._store.history(most, None if offset < 0 else offset)
         return {record.job.id: entry(record) for record in records}
 

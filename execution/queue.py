@@ -73,6 +73,7 @@ class JobStore(Protocol):
         status: Mapping[str, Any],
         meta: Mapping[str, Any],
     ) -> bool: ...
+    async def move(self, id: str, number: float) -> bool: ...
     async def cancel(self, ids: Sequence[str], at: float) -> int: ...
     async def cancel_all(self, at: float) -> int: ...
     async def pending(self, limit: int | None, offset: int) -> Sequence[WaitingJob]: ...
@@ -89,6 +90,14 @@ class DuplicateJob(ValueError):
     def __init__(self, id: str, state: str):
         self.id, self.state = id, state
         super().__init__(f"a job with the id {id!r} is already {state}")
+
+
+class QueueFull(RuntimeError):
+    """So many jobs wait or run already that another is not taken. most: the limit."""
+
+    def __init__(self, most: int):
+        self.most = most
+        super().__init__(f"{most:,} jobs wait already; try again when some have been run")
 
 
 class InvalidNumber(ValueError):
@@ -108,7 +117,8 @@ class Claim:
 
 
 class Queue:
-    """publish is called on the loop. attempts: how often a job is begun whose worker or server dies meanwhile."""
+    """publish is called on the loop. attempts: how often a job is begun whose worker or server dies meanwhile. most:
+    jobs that may wait and run."""
 
     def __init__(
         self,
@@ -116,11 +126,14 @@ class Queue:
         publish: Callable[[Event], None],
         attempts: int = 2,
         clock: Callable[[], float] = time.time,
+        most: int = 100_000,
     ):
         self._store = store
         self._publish = publish
         self._attempts = attempts
         self._clock = clock
+        self._most = most
+        self._arriving = 0
         self._counter = 0
         self._remaining = 0
         self._paused = False
@@ -169,12 +182,17 @@ class Queue:
         return -number if front else number
 
     async def put(self, job: Job) -> None:
-        """Take a job in. Returns once it is on disk. Raises DuplicateJob."""
+        """Take a job in. Returns once it is on disk. Raises DuplicateJob or QueueFull."""
+        if self._remaining + self._arriving >= self._most:
+            raise QueueFull(self._most)
 
         async def put() -> None:
             settings = {COUNTER: str(self._counter)}
             at = self._clock()
-            state = await self._store.add(job.id, job.number, job.graph, job.outputs, job.extra, at, settings)
+            try:
+                state = await self._store.add(job.id, job.number, job.graph, job.outputs, job.extra, at, settings)
+            finally:
+                self._arriving -= 1
             if state is not None:
                 raise DuplicateJob(job.id, state)
             self._remaining += 1
@@ -182,6 +200,7 @@ class Queue:
             self._publish(QueueChanged(self._remaining))
             self._wake.set()
 
+        self._arriving += 1
         await _to_its_end(put())
 
     async def next(self, worker: str) -> Claim:
@@ -222,6 +241,12 @@ class Queue:
     async def position(self, prompt_id: str) -> int | None:
         """How many jobs are served before this one; None when it does not wait."""
         return await self._store.position(prompt_id)
+
+    async def move(self, prompt_id: str, number: float) -> bool:
+        """Give a waiting job another priority. False when it does not wait. Raises InvalidNumber."""
+        if not math.isfinite(number):
+            raise InvalidNumber(number)
+        return await self._store.move(prompt_id, number)
 
     async def delete(self, prompt_ids: Sequence[str]) -> int:
         """Take waiting jobs back; ids of others are ignored. Returns how many."""

@@ -160,6 +160,12 @@ class Jobs:
 
         return await self._database.write(work)
 
+    async def move(self, id: str, number: float) -> bool:
+        """Give a waiting job another number. False when it does not wait."""
+        return await self._database.write(
+            lambda db: _changed(db, "UPDATE jobs SET number = ? WHERE id = ? AND state = 'queued'", (number, id))
+        )
+
     async def cancel(self, ids: Sequence[str], at: float) -> int:
         """Take waiting jobs back; others are left alone. Returns how many."""
 

@@ -6,10 +6,10 @@ from typing import Any, cast
 from aiohttp import web
 
 from execution.problems import NodeErrors, Problem, PromptRejected
-from execution.queue import Queue
+from execution.queue import Queue, QueueFull
 from server.bodies import json_in_thread, read_json
 from server.hub import Hub
-from server.problems import json_response
+from server.problems import RequestError, json_response
 from server.services import Intake
 
 
@@ -29,6 +29,8 @@ class PromptRoutes:
             if not isinstance(body, dict) or "prompt" not in body:
                 raise PromptRejected(Problem("no_prompt", "No prompt provided", "No prompt provided"))
             ticket = await self._intake.submit(body)  # pyright: ignore[reportUnknownArgumentType]  # JSON
+        except QueueFull as full:
+            raise RequestError(429, "queue_full", str(full)) from full
         except PromptRejected as rejected:
             problem, errors = rejected.problem, rejected.node_errors
             return await json_in_thread(

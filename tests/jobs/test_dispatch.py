@@ -292,6 +292,21 @@ async def test_a_closing_server_gives_its_jobs_back_to_the_queue(queue: Queue, p
     assert (claim.job.id, claim.attempt) == ("a", 1)
 
 
+async def test_a_job_may_end_while_the_server_closes_and_no_other_begins(queue: Queue, puppet: Puppet, told: Told):
+    dispatch = Dispatch(queue, [puppet], told)
+    await dispatch.start()
+    await queue.put(job("a"))
+    await queue.put(job("b"))
+    await puppet.begun.get()
+    closing = asyncio.create_task(dispatch.close(drain=30))
+    await asyncio.sleep(0)
+    assert not puppet.closed.is_set()
+    puppet.endings.put_nowait(succeeded)
+    await closing
+    assert [event.prompt_id for event in told.of(Filed)] == ["a"]
+    assert [waiting.id for waiting in await queue.pending()] == ["b"]
+
+
 async def test_a_record_that_cannot_be_written_is_tried_until_it_can(
     queue: Queue, jobs: Jobs, puppet: Puppet, told: Told, monkeypatch: pytest.MonkeyPatch
 ):

@@ -3,12 +3,13 @@
 import asyncio
 import math
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
 import pytest
 
 from execution.events import QueueChanged, Queued, Succeeded
-from execution.queue import DuplicateJob, InvalidNumber, Queue
+from execution.queue import DuplicateJob, InvalidNumber, Queue, QueueFull
 from execution.record import Recorder
 from storage.database import Database
 from storage.jobs import Jobs
@@ -119,6 +120,30 @@ async def test_the_position_says_how_many_come_first(queue: Queue):
     assert [await queue.position(id) for id in ("a", "b", "c", "unknown")] == [1, 0, 2, None]
     await queue.next("w")
     assert [await queue.position(id) for id in ("a", "b", "c")] == [0, None, 1]
+
+
+async def test_a_waiting_job_can_be_moved_and_a_running_one_cannot(queue: Queue):
+    for id in "abc":
+        await queue.put(job(id, 1))
+    assert await queue.move("c", -0.5)
+    assert await order(queue) == ["c", "a", "b"]
+    await queue.next("w")
+    assert not await queue.move("c", 9)
+    assert not await queue.move("unknown", 9)
+    with pytest.raises(InvalidNumber):
+        await queue.move("a", math.nan)
+
+
+async def test_a_full_queue_takes_no_more_until_there_is_room(jobs: Jobs, told: Told):
+    queue = Queue(jobs, told, most=3)
+    await queue.open()
+    answers = await asyncio.gather(*(queue.put(job(str(n))) for n in range(5)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [NoneType, NoneType, NoneType, QueueFull, QueueFull]
+    with pytest.raises(QueueFull, match="3 jobs wait already"):
+        await queue.put(job("more"))
+    await queue.delete(["0"])
+    await queue.put(job("more"))
+    assert await order(queue) == ["1", "2", "more"]
 
 
 async def test_who_waits_for_a_job_gets_it_when_it_comes(queue: Queue):
