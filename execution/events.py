@@ -48,8 +48,11 @@ class Cached:
 
 @dataclass(frozen=True, slots=True)
 class NodeStarted:
+    """reason: why it runs and is not taken from the cache, one sentence; None for a node of an expansion."""
+
     prompt_id: str
     node: NodeRef
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from execution.prompt import Node
 from execution.signature import Signature, is_once_only
 
 _MOST_REMEMBERED = 100_000
+_MOST_CHARACTERS = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +27,35 @@ class Seen:
 
 
 class Memory:
-    """How each node looked in the last prompt that held it."""
+    """How each node looked in the last prompt that held it. Prompts may carry whole pictures as text, so what is
+    remembered is bounded in nodes and in characters; the least recently seen are forgotten first."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, tuple[Seen, int]] = {}
+        self._characters = 0
 
     def get(self, id: str) -> Seen | None:
-        return self._seen.get(id)
+        found = self._seen.get(id)
+        return found[0] if found else None
 
     def remember(self, nodes: Iterable[Seen]) -> None:
-        """Replaces what was known of these ids. The least recently seen are forgotten when there are very many."""
+        """Replaces what was known of these ids."""
         for seen in nodes:
-            self._seen.pop(seen.node.id, None)
-            self._seen[seen.node.id] = seen
-        while len(self._seen) > _MOST_REMEMBERED:
-            del self._seen[next(iter(self._seen))]
+            self._forget(seen.node.id)
+            size = sum(len(value) for value in seen.node.constants.values() if type(value) is str)
+            self._seen[seen.node.id] = (seen, size)
+            self._characters += size
+        while len(self._seen) > _MOST_REMEMBERED or self._characters > _MOST_CHARACTERS:
+            self._forget(next(iter(self._seen)))
 
     def clear(self) -> None:
         self._seen.clear()
+        self._characters = 0
+
+    def _forget(self, id: str) -> None:
+        found = self._seen.pop(id, None)
+        if found:
+            self._characters -= found[1]
 
 
 class Reasons:

@@ -268,7 +268,7 @@ class JobRun:
             self._assemble(id, kind)
             return
         if self.reasons.start(id):
-            self._voice.say(NodeStarted(self._job.id, self._ref(id)))
+            self._voice.say(NodeStarted(self._job.id, self._ref(id), self.reasons.of(id)))
         held_back: Sequence[str] = ()
         if kind.lazy:
             held_back = self._ask(id, node, kind)

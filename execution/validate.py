@@ -302,8 +302,8 @@ class _Checker:
         if verdict.raised is not None:
             self._complain(node.id, self._raised(node, *verdict.raised))
         elif verdict.complaint is not None:
-            for name in verdict.names:
-                details = f"{name} - {verdict.complaint}" if verdict.complaint else name
+            for name in verdict.names or ("",):  # it may have looked at the types alone
+                details = " - ".join(part for part in (name, verdict.complaint) if part)
                 self._complain(
                     node.id,
                     Problem(

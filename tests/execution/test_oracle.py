@@ -116,7 +116,7 @@ def fits_a_list(graph: ApiGraph) -> bool:
     return True
 
 
-MODES: list[CacheMode] = [KeepBytes(), KeepBytes(12_000), KeepLastPrompt(), KeepCount(5), KeepNothing()]
+MODES: list[CacheMode] = [KeepBytes(), KeepBytes(4_000), KeepLastPrompt(), KeepCount(5), KeepNothing()]
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)

@@ -5,6 +5,10 @@ from typing import Any
 import pytest
 
 from execution.cache import Cache, KeepBytes, KeepNothing
+from execution.events import NodeStarted
+from execution.explain import Memory, Seen
+from execution.prompt import parse
+from execution.signature import Signature
 from execution.spec import NodeResult, NodeSpec
 from tests.execution.kit import ApiGraph, Bench, api, declare
 
@@ -65,7 +69,7 @@ def test_an_input_that_is_gone():
 
 
 def test_a_result_that_had_to_go():
-    bench = Bench(cache=Cache(KeepBytes(3_200)))
+    bench = Bench(cache=Cache(KeepBytes(1_300)))
     other = {"a": api("Number", value=5), "b": api("Add", a=["a", 0], b=1), "c": api("Show", x=["b", 0])}
     found = reasons(prompt(), other, prompt(), bench=bench)
     assert found == dict.fromkeys(["seed", "sample", "save"], "its result was dropped to make room")
@@ -99,6 +103,26 @@ def test_the_last_time_failed():
     bench.run(graph)
     fail = False
     assert reasons(graph, bench=bench) == dict.fromkeys(["1", "2"], "it did not finish the last time")
+
+
+def test_the_reason_is_told_when_the_node_starts():
+    bench = Bench()
+    bench.run(prompt())
+    started = bench.run(prompt(steps=30)).of(NodeStarted)
+    assert {event.node.id: event.reason for event in started} == {
+        "sample": "input `b` changed from 20 to 30",
+        "save": "upstream node sample changed",
+    }
+
+
+def test_pictures_inside_prompts_are_not_remembered_without_bound():
+    memory = Memory()
+    signed: dict[str, Signature] = {}
+    for i in range(100):
+        node = parse({str(i): api("Show", x="x" * 1_000_000)})[str(i)]
+        memory.remember([Seen(node, Signature(str(i)), None, signed)])
+    assert memory.get("99") is not None
+    assert memory.get("0") is None
 
 
 def test_a_node_that_did_not_run_needs_no_reason():

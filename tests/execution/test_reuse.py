@@ -203,14 +203,14 @@ def test_the_last_prompt_mode_keeps_what_the_next_prompt_shares():
 
 
 def test_the_byte_budget_gives_up_the_prompt_unused_for_longest():
-    cache = Cache(KeepBytes(10_000))
+    cache = Cache(KeepBytes(4_000))
     bench = Bench(cache=cache)
     bench.run(sum_of(1, 2))
     bench.run(sum_of(3, 4))
     bench.run(sum_of(1, 2))
     assert len(cache) == 8
     bench.run(sum_of(5, 6))
-    assert cache.bytes <= 10_000
+    assert cache.bytes <= 4_000
     assert bench.run(sum_of(1, 2)).ran == []
     assert bench.run(sum_of(3, 4)).ran != []
 

@@ -473,6 +473,11 @@ def test_a_validators_complaint_is_told_for_each_input_it_looked_at(complaint: s
     assert [problem.extra["input_name"] for problem in found] == ["x", "y"]
 
 
+def test_a_complaint_about_no_input_in_particular_counts_too():
+    [problem] = complaints({"1": api("SaveChecked", x=99)}, verdicts=[Verdict("1", "wrong types")])["1"]
+    assert problem.details == "wrong types"
+
+
 def test_a_content_validator_takes_over_the_range():
     graph = {"1": api("Checked", x=99), "2": api("ShowAny", x=["1", 0])}
     assert check(graph, verdicts=[Verdict("1", None, ["x"])]).outputs == ("2",)
