@@ -8,6 +8,7 @@ what it waits for, and is stepped again when that is there.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
+from functools import cache
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ class JobRun:
         self._voice = voice
         self._should_stop = should_stop
         self._cache = executor.cache
-        self._kinds = executor.kinds
+        self._kinds = cache(executor.kinds)  # one state of the registry for the whole job
         self._graph: dict[str, Node] = {}
         self._refs: dict[str, NodeRef] = {}
         self._fingerprints: dict[str, Any] = {}
@@ -240,7 +241,7 @@ class JobRun:
             elif not tasks:
                 break
             if tasks:
-                self._current = tasks.ids[0]
+                self._current = tasks.first
                 self._collect(wait=id is None)
         if schedule:
             cycle = schedule.circle()
@@ -361,7 +362,9 @@ class JobRun:
             self._told_by.add(id)
             ref = self._ref(id)
             node_type = self._graph[id].class_type
-            self._voice.say(NodeBlocked(self._job.id, ref, node_type, blocker.message, tuple(self._executed)))
+            # The latest are enough: thousands of blockers that each name thousands of nodes would drown everything.
+            executed = tuple(self._executed[-1000:])
+            self._voice.say(NodeBlocked(self._job.id, ref, node_type, blocker.message, executed))
         return Blocked()
 
     def _take(self, id: str, kind: Kind, outcomes: list[Any]) -> None:

@@ -41,8 +41,9 @@ class Tasks:
         return len(self._groups)
 
     @property
-    def ids(self) -> Sequence[str]:
-        return list(self._groups)
+    def first(self) -> str:
+        """The group that runs for longest. There must be one."""
+        return next(iter(self._groups))
 
     def start(self, id: str, awaitables: Sequence[tuple[Awaitable[Any], Context]]) -> None:
         """Let a node's calls begin, each in its own context."""
@@ -64,9 +65,9 @@ class Tasks:
     def finish(self, awaitable: Awaitable[Any]) -> Any:
         """Run one awaitable to its end, beside the others. Raises what it raises."""
         task = self._loop.create_task(_to_end(awaitable))
+        task.add_done_callback(lambda _: self._awaken())
         while not task.done():
             self._check()
-            self._wake_on(task)
             self._turn(_LOOK_UP)
         ended = task.result()
         if ended.error is not None:
@@ -99,10 +100,6 @@ class Tasks:
             del self._left[id]
             self._ended.append(id)
             self._awaken()
-
-    def _wake_on(self, task: asyncio.Task[Any]) -> None:
-        if not task.done():
-            task.add_done_callback(lambda _: self._awaken())
 
     def _awaken(self) -> None:
         if self._wake is not None and not self._wake.done():
