@@ -6,6 +6,7 @@ JSON is read whatever its content type says (`server.guard` has looked at that),
 import asyncio
 import json
 import math
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -18,7 +19,9 @@ from server.problems import JSON, RequestError, bad
 DEPTH = 64
 _LARGE = 64 * 1024
 _CHUNK = 256 * 1024
-IDLE = 30.0  # seconds between two pieces of a body
+IDLE = 15.0  # seconds between two pieces of a body
+# A body that takes longer than this many seconds must have come faster than so many bytes a second.
+PATIENCE, SLOWEST = 30.0, 1024.0
 
 T = TypeVar("T")
 
@@ -32,9 +35,10 @@ async def read_body(request: web.Request) -> bytes:
     limit = request.client_max_size
     if request.content_length is not None and request.content_length > limit:
         raise too_large(limit)
-    pieces = bytearray()
+    pieces, since = bytearray(), time.monotonic()
     while chunk := await _within_reason(request.content.readany()):
         pieces += chunk
+        _check_pace(len(pieces), since)
         if len(pieces) > limit:
             raise too_large(limit)
     return bytes(pieces)
@@ -132,8 +136,8 @@ async def json_in_thread(make: Callable[[], Any], status: int = 200) -> web.Resp
 async def pour(source: BodyPartReader | web.Request, write: Callable[[bytes], None], limit: int) -> int:
     """Let a body or a part flow to `write` (in a thread), never holding more than a piece of it.
 
-    Returns its size. Raises RequestError 413 beyond `limit` bytes."""
-    size = 0
+    Returns its size. Raises RequestError 413 beyond `limit` bytes, 408 when it stalls."""
+    size, since = 0, time.monotonic()
     while True:
         if isinstance(source, BodyPartReader):
             chunk = bytes(await _within_reason(source.read_chunk(_CHUNK)))
@@ -144,6 +148,7 @@ async def pour(source: BodyPartReader | web.Request, write: Callable[[bytes], No
         size += len(chunk)
         if size > limit:
             raise too_large(limit)
+        _check_pace(size, since)
         await asyncio.to_thread(write, chunk)
 
 
@@ -154,6 +159,12 @@ async def _within_reason(reading: Awaitable[T]) -> T:
             return await reading
     except TimeoutError:
         raise RequestError(408, "body_stalled", f"No data came for {IDLE:g} seconds") from None
+
+
+def _check_pace(size: int, since: float) -> None:
+    taken = time.monotonic() - since
+    if taken > PATIENCE and size / taken < SLOWEST:
+        raise RequestError(408, "body_too_slow", f"The body came slower than {SLOWEST:g} bytes a second")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What went wrong with a request, as clients read it: `{"error": {"type", "message", "details"}}`, never a bare 500."""
 
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -18,7 +19,10 @@ class RequestError(Exception):
         self.extra = extra or {}
 
     def response(self) -> web.Response:
-        return error_response(self.status, self.type, self.message, self.details, self.extra)
+        response = error_response(self.status, self.type, self.message, self.details, self.extra)
+        if self.status == HTTPStatus.REQUEST_TIMEOUT:
+            response.force_close()  # the rest of the body may never come
+        return response
 
 
 def bad(type: str, message: str, details: str = "") -> RequestError:

@@ -24,7 +24,7 @@ def waiting(job: WaitingJob, state: str) -> dict[str, Any]:
         "id": job.id,
         "status": state,
         "priority": job.number,
-        "create_time": _create_time(job.extra),
+        "create_time": round(job.submitted_at * 1000),
         "outputs_count": 0,
         "workflow_id": workflow_id(job.extra),
     }

@@ -112,10 +112,8 @@ def _one_of(value: str, allowed: tuple[str, ...], name: str) -> str:
     return value
 
 
-def _created(row: dict[str, Any]) -> tuple[bool, float]:
-    """Jobs whose time is not known are the youngest: they still wait."""
-    created = row.get("create_time")
-    return (created is None, created or 0)
+def _created(row: dict[str, Any]) -> float:
+    return row.get("create_time", 0)
 
 
 def _duration(row: dict[str, Any]) -> float:
