@@ -1,10 +1,13 @@
 import "./style.css";
 import { App } from "./app/app";
+import { byId } from "./app/commands";
+import { openJson } from "./app/files";
 import { Runner } from "./app/runner";
 import { Session } from "./app/session";
 import { loadSettings } from "./app/settings";
 import { http } from "./client/http";
 import { readCatalogue } from "./graph/definitions";
+import { parseJson } from "./graph/json";
 import { mountPanels } from "./panels/mount";
 import { Reader } from "./view/reader";
 import { Surface } from "./view/surface";
@@ -20,13 +23,18 @@ mountPanels(surface.commands);
 const tree = document.getElementById("reader");
 if (tree) new Reader(app, tree);
 
-// For scripts of packs and for tests: the same objects the page uses.
+// For tests, measurements and the curious: the same objects the page uses.
 declare global {
   interface Window {
-    heddle: { readonly app: App; readonly runner: Runner };
+    heddle: { readonly app: App; readonly runner: Runner; open(file: string): void; run(command: string): void };
   }
 }
-window.heddle = { app, runner };
+window.heddle = {
+  app,
+  runner,
+  open: (file) => openJson(app, parseJson(file), null),
+  run: (command) => byId.get(command)?.run(surface.commands),
+};
 
 async function begin(): Promise<void> {
   const settings = await loadSettings();

@@ -1,13 +1,28 @@
 /** What lies under a point. Later nodes lie above earlier ones, the selected above all; nodes above links above groups. */
 
 import { TITLE } from "../graph/create";
-import { type GraphNode, type Point, linkInto } from "../graph/document";
+import { type GraphNode, type Point, type Rect, linkInto } from "../graph/document";
 import type { Editor } from "./editor";
 import { contains, distanceToPath, inflate, isArea, linkPath } from "./geometry";
 import type { Target } from "./gesture";
 
 const SOCKET = 10;
 const CORNER = 14;
+
+/** The nodes that touch a rectangle, in the order they are drawn. */
+export function nodesIn(editor: Editor, view: Rect): readonly GraphNode[] {
+  const [x, y, w, h] = view;
+  const under: GraphNode[] = [];
+  const above: GraphNode[] = [];
+  const lift = editor.selection.nodes.size <= 200;
+  for (const node of editor.graph.nodes.values()) {
+    // Most nodes of a large graph are far away: their place alone says so, without a layout.
+    if (node.pos[0] > x + w || node.pos[1] - TITLE > y + h || node.pos[0] + Math.max(node.size[0], 80) < x) continue;
+    if (node.pos[1] + editor.layout(node).height < y) continue;
+    (lift && editor.selection.nodes.has(node.id) ? above : under).push(node);
+  }
+  return above.length === 0 ? under : under.concat(above);
+}
 
 export function stacked(editor: Editor): readonly GraphNode[] {
   const nodes = [...editor.graph.nodes.values()];

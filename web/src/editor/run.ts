@@ -36,8 +36,11 @@ export class RunState {
   /** Object URLs of live previews. */
   readonly previews = new Map<string, string>();
   startedAt = 0;
+  /** Counts changes, so that a view can tell whether it is up to date. */
+  version = 0;
 
   begin(promptId: string, now: number): void {
+    this.version++;
     this.promptId = promptId;
     this.nodes.clear();
     this.problems.length = 0;
@@ -45,10 +48,12 @@ export class RunState {
   }
 
   cached(ids: readonly string[], now: number): void {
+    this.version++;
     for (const id of ids) this.nodes.set(id, { state: "cached", value: 1, max: 1, startedAt: now, took: 0 });
   }
 
   progress(id: string, state: NodeState, value: number, max: number, now: number): void {
+    this.version++;
     const before = this.nodes.get(id);
     const startedAt = before?.state === "running" ? before.startedAt : now;
     const took = state === "done" ? (before?.took ?? now - startedAt) : null;
@@ -57,20 +62,24 @@ export class RunState {
 
   /** Ends whatever still runs; the server never closes a node that failed. */
   finish(): void {
+    this.version++;
     for (const [id, run] of this.nodes) if (run.state === "running") this.nodes.delete(id);
   }
 
   fail(problem: Problem): void {
+    this.version++;
     this.problems.push(problem);
     this.nodes.set(problem.node, { state: "error", value: 0, max: 1, startedAt: 0, took: null });
   }
 
   clearProblems(node: string): void {
+    this.version++;
     for (let i = this.problems.length - 1; i >= 0; i--) if (this.problems[i]?.node === node) this.problems.splice(i, 1);
     if (this.nodes.get(node)?.state === "error") this.nodes.delete(node);
   }
 
   output(id: string, ui: JsonObject): void {
+    this.version++;
     const images = mediaOf(ui["images"]) ?? mediaOf(ui["gifs"]);
     if (images) this.media.set(id, images);
     const text = ui["text"];

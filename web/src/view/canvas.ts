@@ -1,14 +1,14 @@
 /** The drawing: on demand, once per frame, only what is visible, in device pixels. */
 
-import type { Point, Rect } from "../graph/document";
+import type { GraphNode, Point, Rect } from "../graph/document";
 import type { Editor } from "../editor/editor";
-import { bounds, overlaps, rectOf, socketPoint } from "../editor/geometry";
+import { overlaps, rectOf, socketPoint } from "../editor/geometry";
 import type { LinkEnd } from "../editor/gesture";
-import { stacked } from "../editor/hit";
+import { nodesIn } from "../editor/hit";
 import { visible } from "../editor/viewport";
 import { typeOf } from "../editor/wiring";
 import { type LinkStyle, drawLinks, tracePath } from "./draw-link";
-import { type NodeLooks, drawFar, drawGroup, drawNode } from "./draw-node";
+import { FAR, type NodeLooks, drawFar, drawGroup, drawNode } from "./draw-node";
 import { fonts } from "./text";
 import { type Theme, typeStyle } from "./theme";
 
@@ -22,6 +22,8 @@ export interface Looks extends NodeLooks {
 export class Canvas {
   private readonly ctx: CanvasRenderingContext2D;
   private requested = 0;
+  /** The nodes of the last picture. */
+  shown: readonly GraphNode[] = [];
   width = 0;
   height = 0;
   /** Called once per frame, before drawing; returns what to draw. */
@@ -78,8 +80,9 @@ export class Canvas {
       emphasised: (link) => selected.size > 0 && selected.size < 100 && (selected.has(link.from) || selected.has(link.to)),
     });
     drawEnds(ctx, editor, looks.theme);
-    const nodes = stacked(editor).filter((node) => overlaps(bounds(node, editor.layout(node)), view));
-    if (scale < 0.22) drawFar(ctx, editor, nodes, looks.theme);
+    const nodes = nodesIn(editor, view);
+    this.shown = nodes;
+    if (scale < FAR) drawFar(ctx, editor, nodes, looks.theme);
     else for (const node of nodes) drawNode(ctx, editor, node, looks);
     this.drawGesture(editor, looks);
     this.drawn();

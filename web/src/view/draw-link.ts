@@ -1,6 +1,6 @@
 /** Links: curves by type, straight and batched where they are too small to follow. */
 
-import type { Link, LinkId, Point, Rect } from "../graph/document";
+import type { Graph, Link, LinkId, Point, Rect } from "../graph/document";
 import type { Editor } from "../editor/editor";
 import { curve, linkPath } from "../editor/geometry";
 import { type Theme, typeStyle } from "./theme";
@@ -36,6 +36,17 @@ const outside = (points: readonly Point[], [x, y, w, h]: Rect): boolean => {
   return x1 + 160 < x || x0 - 160 > x + w || y1 < y || y0 > y + h;
 };
 
+/** A quick no: both nodes lie on the same side of the view. */
+function beside(graph: Graph, link: Link, [x, y, w, h]: Rect): boolean {
+  const source = graph.nodes.get(link.from);
+  const target = graph.nodes.get(link.to);
+  if (!source || !target || link.reroute !== null) return false;
+  const [a, b] = [source.pos, target.pos];
+  return (a[0] > x + w + 200 && b[0] > x + w + 200) || (a[1] > y + h + 200 && b[1] > y + h + 200) || (a[0] + source.size[0] < x - 200 && b[0] + target.size[0] < x - 200);
+}
+
+const pictures = new WeakMap<Graph, { readonly theme: Theme; readonly style: LinkStyle; readonly paths: ReadonlyMap<string, Path2D> }>();
+
 export interface LinkLooks {
   readonly style: LinkStyle;
   readonly hidden: boolean;
@@ -48,22 +59,32 @@ export function drawLinks(ctx: CanvasRenderingContext2D, editor: Editor, theme: 
   if (looks.hidden) return;
   const { graph, viewport } = editor;
   const far = viewport.scale < 0.3;
-  const batches = new Map<string, Path2D>();
   const strong: (readonly [string, Path2D])[] = [];
   const { ends } = editor;
-  for (const link of graph.links.values()) {
-    const points = linkPath(graph, link, editor.layout, ends);
-    if (!points || outside(points, view)) continue;
-    const { color } = typeStyle(theme, link.type);
-    const emphasised = !far && (looks.hovered === link.id || looks.emphasised(link));
-    let path = emphasised ? undefined : batches.get(color);
-    if (!path) {
-      path = new Path2D();
-      if (emphasised) strong.push([color, path]);
-      else batches.set(color, path);
+  const build = (all: boolean): Map<string, Path2D> => {
+    const batches = new Map<string, Path2D>();
+    for (const link of graph.links.values()) {
+      if (!all && beside(graph, link, view)) continue;
+      const points = linkPath(graph, link, editor.layout, ends);
+      if (!points || (!all && outside(points, view))) continue;
+      const { color } = typeStyle(theme, link.type);
+      const emphasised = !far && (looks.hovered === link.id || looks.emphasised(link));
+      let path = emphasised ? undefined : batches.get(color);
+      if (!path) {
+        path = new Path2D();
+        if (emphasised) strong.push([color, path]);
+        else batches.set(color, path);
+      }
+      tracePath(path, points, far && looks.style === "curve" ? "straight" : looks.style);
     }
-    tracePath(path, points, far && looks.style === "curve" ? "straight" : looks.style);
-  }
+    return batches;
+  };
+  let batches: ReadonlyMap<string, Path2D>;
+  if (far && !editor.isLive) {
+    const known = pictures.get(graph);
+    batches = known?.theme === theme && known.style === looks.style ? known.paths : build(true);
+    if (batches !== known?.paths) pictures.set(graph, { theme, style: looks.style, paths: batches });
+  } else batches = build(false);
   ctx.lineCap = "round";
   ctx.lineJoin = "round";
   ctx.globalAlpha = theme.name === "dark" ? 0.62 : 0.75;

@@ -1,7 +1,7 @@
 /** Nodes and groups, in as much detail as the zoom can show. */
 
 import { TITLE } from "../graph/create";
-import { BYPASSED, type Group, type GraphNode, MUTED, linkInto, wiring } from "../graph/document";
+import { BYPASSED, type Graph, type Group, type GraphNode, MUTED, linkInto, wiring } from "../graph/document";
 import { isNote } from "../graph/definitions";
 import type { Editor } from "../editor/editor";
 import type { NodeLayout, PlacedSocket } from "../editor/geometry";
@@ -22,22 +22,39 @@ export interface NodeLooks {
 
 const RADIUS = 8;
 
-/** Far away: bodies and title bars as plain rectangles, all of one colour in one path. */
-export function drawFar(ctx: CanvasRenderingContext2D, editor: Editor, nodes: readonly GraphNode[], theme: Theme): void {
-  const bodies = new Map<string, Path2D>();
+/** Below this zoom nodes are plain rectangles. */
+export const FAR = 0.22;
+
+type Paths = ReadonlyMap<string, Path2D>;
+const pictures = new WeakMap<Graph["nodes"], { readonly theme: Theme; readonly paths: Paths }>();
+
+/** Bodies and title bars, all of one colour in one path. */
+function farPaths(editor: Editor, nodes: Iterable<GraphNode>, theme: Theme): Paths {
+  const paths = new Map<string, Path2D>();
   const add = (color: string, x: number, y: number, w: number, h: number): void => {
-    let path = bodies.get(color);
-    if (!path) bodies.set(color, (path = new Path2D()));
+    let path = paths.get(color);
+    if (!path) paths.set(color, (path = new Path2D()));
     path.rect(x, y, w, h);
   };
   for (const node of nodes) {
     const layout = editor.layout(node);
-    const faded = node.mode !== 0;
     const top = layout.titled ? TITLE : 0;
-    add(node.bgcolor ?? (faded ? theme.canvas : theme.node), node.pos[0], node.pos[1], layout.width, layout.height);
+    add(node.bgcolor ?? (node.mode === 0 ? theme.node : theme.canvas), node.pos[0], node.pos[1], layout.width, layout.height);
     add(node.color ?? (node.mode === BYPASSED ? theme.bypass : theme.border), node.pos[0], node.pos[1] - top, layout.width, Math.max(top, 4));
   }
-  for (const [color, path] of bodies) {
+  return paths;
+}
+
+/** When most of the graph is in view its shapes are kept from frame to frame: panning then only paints them elsewhere. */
+export function drawFar(ctx: CanvasRenderingContext2D, editor: Editor, nodes: readonly GraphNode[], theme: Theme): void {
+  const all = editor.graph.nodes;
+  let paths: Paths;
+  if (nodes.length * 2 > all.size && !editor.isLive) {
+    const known = pictures.get(all);
+    paths = known?.theme === theme ? known.paths : farPaths(editor, all.values(), theme);
+    if (paths !== known?.paths) pictures.set(all, { theme, paths });
+  } else paths = farPaths(editor, nodes, theme);
+  for (const [color, path] of paths) {
     ctx.fillStyle = color;
     ctx.fill(path);
   }

@@ -5,10 +5,10 @@
 
 import type { App } from "../app/app";
 import type { Editor } from "../editor/editor";
-import { type PlacedWidget, bounds, isArea, overlaps } from "../editor/geometry";
+import { type PlacedWidget, isArea } from "../editor/geometry";
 import { typedNumber } from "../editor/number";
 import { clampNumber } from "../editor/number";
-import { NEAR, visible } from "../editor/viewport";
+import { NEAR } from "../editor/viewport";
 import type { GraphNode, NodeId } from "../graph/document";
 import { linkInto } from "../graph/document";
 import { setValue } from "../graph/edit";
@@ -40,7 +40,7 @@ export class Overlay {
   private transform = "";
   private armed: Slot | null = null;
   private stamp: readonly unknown[] = [];
-  private size: readonly [number, number] = [0, 0];
+  private shown: readonly GraphNode[] = [];
 
   constructor(
     private readonly app: App,
@@ -56,8 +56,8 @@ export class Overlay {
   }
 
   /** Moves the elements to where their widgets are drawn; called after each frame. */
-  sync(width: number, height: number): void {
-    this.size = [width, height];
+  sync(shown: readonly GraphNode[]): void {
+    this.shown = shown;
     const editor = this.app.active;
     const { scale, offset } = editor.viewport;
     const transform = `translate(${offset[0] * scale}px, ${offset[1] * scale}px) scale(${scale})`;
@@ -69,16 +69,13 @@ export class Overlay {
     if (same || (moving && this.wanted === null && this.stamp[1] === editor.graph)) return;
     this.stamp = moving ? [] : stamp;
     const keep = new Set<string>();
-    const view = visible(editor.viewport, width, height);
-    const focused = this.editing;
-    for (const node of editor.graph.nodes.values()) {
-      const mustShow = node.id === focused?.node || this.wanted?.startsWith(`${node.id}\n`);
-      if (scale < NEAR && !mustShow) continue;
+    const kept = editor.graph.nodes.get(this.wanted?.split("\n")[0] ?? this.editing?.node ?? "");
+    const near = scale >= NEAR ? shown : [];
+    for (const node of kept && !near.includes(kept) ? [kept, ...near] : near) {
       const layout = editor.layout(node);
-      if (layout.widgets.length === 0 || (!mustShow && !overlaps(bounds(node, layout), view))) continue;
       for (const placed of layout.widgets) {
         const name = `${node.id}\n${placed.entry.key}`;
-        if (keep.size >= MOST && !mustShow) break;
+        if (keep.size >= MOST) break;
         if (this.isConnected(editor, node, placed)) continue;
         keep.add(name);
         this.place(name, node, placed);
@@ -110,7 +107,7 @@ export class Overlay {
     this.wanted = `${node}\n${key}`;
     this.stamp = [];
     // Now, not with the next frame: what is typed right after the click belongs into the field.
-    this.sync(...this.size);
+    this.sync(this.shown);
   }
 
   /** Lets the pointer reach a text area under it, so that a click sets the caret and the wheel scrolls. */

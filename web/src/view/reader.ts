@@ -3,13 +3,16 @@
 import type { App } from "../app/app";
 import type { Editor } from "../editor/editor";
 import { runOf } from "./draw-node";
-import { BYPASSED, type GraphNode, MUTED, linkInto, wiring } from "../graph/document";
+import { BYPASSED, type Graph, type GraphNode, MUTED, linkInto, wiring } from "../graph/document";
 import { widgetEntries } from "../graph/definitions";
 
 const MOST = 300;
 
 export class Reader {
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private editor: Editor | null = null;
+  private graph: Graph | null = null;
+  private run = -1;
   private readonly items = new Map<string, HTMLLIElement>();
 
   constructor(
@@ -33,6 +36,8 @@ export class Reader {
 
   private update(): void {
     const editor = this.app.active;
+    if (this.graph === editor.graph && this.run === editor.run.version && this.editor === editor) return;
+    [this.editor, this.graph, this.run] = [editor, editor.graph, editor.run.version];
     const seen = new Set<string>();
     let before: Element | null = null;
     for (const node of editor.graph.nodes.values()) {

@@ -53,7 +53,7 @@ export class Surface implements SurfaceCommands {
     this.context = { app, runner, surface: this };
     this.canvas.frame = () => ({ editor: app.active, looks: this.looks() });
     this.canvas.drawn = () => {
-      this.overlay.sync(this.width, this.height);
+      this.overlay.sync(this.canvas.shown);
       if (this.theme) this.minimap.draw(this.theme);
     };
     app.reveal = (nodes) => this.reveal(nodes);
@@ -209,7 +209,9 @@ export class Surface implements SurfaceCommands {
     const editor = this.app.active;
     const at = toGraph(editor.viewport, screen);
     const coarse = "pointerType" in event && event.pointerType === "touch";
-    return { type, at, screen, target: hit(editor, at, (coarse ? 12 : 6) / Math.min(1, editor.viewport.scale)), button: event.button, shift: event.shiftKey, ctrl: event.ctrlKey || event.metaKey, alt: event.altKey, hand: this.hand };
+    // What lies under the hand matters when it comes down, and while it carries a link; searching 10,000 nodes takes time.
+    const matters = type === "down" || editor.gesture.kind === "idle" || editor.gesture.kind === "linking" || editor.gesture.kind === "pressed";
+    return { type, at, screen, target: !matters ? { kind: "empty" } : hit(editor, at, (coarse ? 12 : 6) / Math.min(1, editor.viewport.scale)), button: event.button, shift: event.shiftKey, ctrl: event.ctrlKey || event.metaKey, alt: event.altKey, hand: this.hand };
   }
 
   private feed(pointer: Pointer): void {
