@@ -20,7 +20,16 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[2]
 LIMITS: dict[int, dict[str, float]] = {
     500: {"load": 150, "pan": 17, "zoom": 17, "drag": 17, "pan all": 17, "undo move": 5, "undo delete": 20, "heap": 20},
-    2000: {"load": 400, "pan": 20, "zoom": 20, "drag": 20, "pan all": 20, "undo move": 5, "undo delete": 50, "heap": 40},
+    2000: {
+        "load": 400,
+        "pan": 20,
+        "zoom": 20,
+        "drag": 20,
+        "pan all": 20,
+        "undo move": 5,
+        "undo delete": 50,
+        "heap": 40,
+    },
     10000: {
         "load": 2000,
         "pan": 34,
@@ -78,7 +87,8 @@ async (text) => {
   let times = [], last = await frame();
   for (let i = 0; i < 150; i++) {
     const up = Math.floor(i / 25) % 2 ? -1 : 1;
-    canvas.dispatchEvent(new WheelEvent("wheel", { deltaY: 60 * up, clientX: 700, clientY: 450, bubbles: true, cancelable: true }));
+    canvas.dispatchEvent(new WheelEvent(
+      "wheel", { deltaY: 60 * up, clientX: 700, clientY: 450, bubbles: true, cancelable: true }));
     const now = await frame();
     times.push(now - last);
     last = now;

@@ -245,6 +245,11 @@ class Editor:
 
 
 @pytest.fixture
+def editor_class() -> type[Editor]:
+    return Editor
+
+
+@pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     page = context.new_page()

@@ -6,6 +6,7 @@ import type { MediaRef } from "../editor/run";
 import { type Catalogue, EDITOR_NODES, readCatalogue } from "../graph/definitions";
 import { type Document, type NodeId, type Point, type Rect, emptyDocument } from "../graph/document";
 import { type JobItem, http } from "../client/http";
+import { Drafts } from "../client/drafts";
 import type { Embedded } from "../client/embedded";
 import type { Connection } from "../client/socket";
 import { type Settings, remembered, saveSettings } from "./settings";
@@ -14,6 +15,8 @@ export type Dialog =
   | { readonly kind: "palette"; readonly at: Point; readonly end: LinkEnd | null }
   | { readonly kind: "commands" }
   | { readonly kind: "find" }
+  | { readonly kind: "connect"; readonly node: NodeId }
+  | { readonly kind: "versions" }
   | { readonly kind: "settings" }
   | { readonly kind: "shortcuts" }
   | { readonly kind: "open" }
@@ -41,6 +44,7 @@ export class App {
   remaining = 0;
   connection: Connection = "connecting";
   sidebar: "queue" | "none" = "none";
+  readonly drafts = new Drafts();
   /** Bumped by every change; what panels compare. */
   version = 0;
   /** Brings nodes into view (all of them without an argument); the surface knows how large it is. */

@@ -5,11 +5,12 @@ import type { Editor } from "../editor/editor";
 import { inflate, union } from "../editor/geometry";
 import { duplicate } from "../editor/perform";
 import { http } from "../client/http";
-import { BYPASSED, MUTED, type Mode, NORMAL, type NodeId, type Point, withGraph } from "../graph/document";
+import { BYPASSED, MUTED, type Mode, NORMAL, type NodeId, type Point, wiring, withGraph } from "../graph/document";
 import { addGroup, changeNodes, dissolveNodes, removeGroups, removeNodes, removeReroute, setMode } from "../graph/edit";
 import { arrange } from "../graph/layout";
 import { formatJson, type JsonObject } from "../graph/json";
 import { toPrompt } from "../graph/prompt";
+import { pack, unpack } from "../graph/subgraph";
 import { readCatalogue } from "../graph/definitions";
 import { emptyDocument } from "../graph/document";
 import type { App } from "./app";
@@ -71,6 +72,22 @@ function remove(editor: Editor, keepFlow: boolean): void {
   editor.select({});
 }
 
+/** The output nodes that the selected nodes are or lead to. */
+function branchTargets(editor: Editor): readonly NodeId[] {
+  const seen = new Set(editor.selection.nodes);
+  const open = [...seen];
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    for (const link of wiring(editor.graph).outOf.get(id) ?? []) {
+      if (!seen.has(link.to)) {
+        seen.add(link.to);
+        open.push(link.to);
+      }
+    }
+  }
+  const outputs = [...seen].filter((id) => editor.definition(editor.graph.nodes.get(id)?.type ?? "")?.isOutput);
+  return outputs.map((id) => editor.executionId(id));
+}
+
 type Edge = "left" | "right" | "top" | "bottom" | "center" | "middle";
 
 function align(editor: Editor, edge: Edge): void {
@@ -116,6 +133,29 @@ function frame(editor: Editor): void {
   if (!area) return;
   const [x, y, w, h] = inflate(area, 24);
   editor.edit("Frame", (graph) => addGroup(graph, { title: "Group", bounds: [x, y - 24, w, h + 24], color: "#3f789e", file: {} }));
+}
+
+function makeSubgraph(editor: Editor): void {
+  const { nodes } = editor.selection;
+  let made = "";
+  editor.editDocument("Make a subgraph", (document) => {
+    const packed = pack(document, editor.ref, nodes, "Subgraph", () => crypto.randomUUID());
+    made = packed.instance;
+    return packed.document;
+  });
+  editor.select({ nodes: new Set([made]) });
+}
+
+function takeApart(editor: Editor): void {
+  const instance = editor.selectedNodes.find((node) => editor.document.subgraphs.has(node.type));
+  if (!instance) return;
+  let ids: ReadonlySet<NodeId> = new Set();
+  editor.editDocument("Unpack", (document) => {
+    const open = unpack(document, editor.ref, instance.id);
+    ids = open?.ids ?? ids;
+    return open?.document ?? document;
+  });
+  editor.select({ nodes: ids });
 }
 
 export function copy(app: App): { html: string; plain: string } | null {
@@ -172,7 +212,11 @@ export const commands: readonly Command[] = [
   command("Run", "run", "Queue", "Ctrl+Enter", ({ runner }) => void runner.queue()),
   command("Run", "run-front", "Queue in front", "Ctrl+Shift+Enter", ({ runner }) => void runner.queue({ front: true })),
   command("Run", "run-four", "Queue four times", "", ({ runner }) => void runner.queue({ count: 4 })),
-  command("Run", "run-selected", "Run to the selected output nodes", "Ctrl+Alt+Enter", ({ app, runner }) => void runner.queue({ targets: [...app.active.selection.nodes].map((id) => app.active.executionId(id)) }), selected),
+  command("Run", "run-selected", "Run only this branch", "Ctrl+Alt+Enter", ({ app, runner }) => {
+    const targets = branchTargets(app.active);
+    if (targets.length > 0) void runner.queue({ targets });
+    else app.notify({ tone: "info", text: "Nothing downstream of this saves or shows a result, so there is nothing to run." });
+  }, selected),
   command("Run", "interrupt", "Stop what runs", "Ctrl+Alt+C", ({ runner }) => runner.interrupt()),
   command("Run", "clear-queue", "Clear the queue", "", ({ app }) => void http.clearQueue().then(() => app.refreshJobs(), (error: unknown) => app.fail(error))),
   command("Run", "free", "Free memory: unload models, drop cached results", "", ({ app }) => void http.free().then(() => app.notify({ tone: "info", text: "Memory is freed after the current job." }), (error: unknown) => app.fail(error))),
@@ -185,11 +229,18 @@ export const commands: readonly Command[] = [
   command("Edit", "deselect", "Select nothing", "", ({ app }) => app.active.select({})),
   command("Edit", "find", "Find in workflow", "Ctrl+F", ({ app }) => app.setDialog({ kind: "find" })),
   command("Node", "add-node", "Add node", "Tab", ({ app, surface }) => app.setDialog({ kind: "palette", at: surface.pointer, end: null })),
+  command("Node", "connect", "Connect…", "C", ({ app }) => {
+    const [node] = app.active.selection.nodes;
+    if (node !== undefined) app.setDialog({ kind: "connect", node });
+  }, ({ app }) => app.active.selection.nodes.size === 1),
   command("Node", "mute", "Mute", "Ctrl+M", ({ app }) => toggleMode(app.active, MUTED, "Mute"), selected),
   command("Node", "bypass", "Bypass", "Ctrl+B", ({ app }) => toggleMode(app.active, BYPASSED, "Bypass"), selected),
   command("Node", "collapse", "Collapse", "Alt+C", ({ app }) => flip(app.active, "collapsed", "Collapse"), selected),
   command("Node", "pin", "Pin in place", "P", ({ app }) => flip(app.active, "pinned", "Pin"), selected),
   command("Node", "frame", "Frame the selection", "Ctrl+G", ({ app }) => frame(app.active), selected),
+  command("Node", "subgraph", "Make a subgraph", "Ctrl+Shift+G", ({ app }) => makeSubgraph(app.active), selected),
+  command("Node", "unpack", "Unpack the subgraph", "", ({ app }) => takeApart(app.active), ({ app }) => app.active.selectedNodes.some((node) => app.active.document.subgraphs.has(node.type))),
+  command("Node", "enter", "Enter the subgraph", "", ({ app }) => app.active.selectedNodes[0] && app.active.enter(app.active.selectedNodes[0].id), ({ app }) => app.active.selectedNodes.some((node) => app.active.document.subgraphs.has(node.type))),
   command("Node", "arrange", "Arrange automatically", "Ctrl+Shift+L", ({ app }) => tidy(app.active)),
   ...edges.map(([edge, words]) => command("Node", `align-${edge}`, `Align ${words}`, "", ({ app }) => align(app.active, edge), ({ app }) => app.active.selection.nodes.size > 1)),
   command("Node", "distribute-x", "Distribute in a row", "", ({ app }) => distribute(app.active, 0), ({ app }) => app.active.selection.nodes.size > 2),
@@ -219,6 +270,7 @@ export const commands: readonly Command[] = [
   command("File", "open-disk", "Open a file from this machine…", "", ({ app }) => void pickFile(".json,.png,.webp").then((file) => (file ? openFile(app, file) : undefined))),
   command("File", "save", "Save", "Ctrl+S", ({ app }) => (app.active.name === null ? app.setDialog({ kind: "save-as" }) : void save(app, app.active, app.active.name, true))),
   command("File", "save-as", "Save as…", "Ctrl+Shift+S", ({ app }) => app.setDialog({ kind: "save-as" })),
+  command("File", "versions", "Earlier versions…", "", ({ app }) => app.setDialog({ kind: "versions" })),
   command("File", "download", "Download as a file", "", ({ app }) => download(app, app.active, fileText(app, app.active))),
   command("File", "download-api", "Download in API form", "", ({ app }) => download(app, app.active, formatJson(toPrompt(app.active.document, app.catalogue) as unknown as JsonObject, 2), ".api.json")),
   command("File", "close", "Close this tab", "Alt+W", ({ app }) => app.close(app.active)),

@@ -1,6 +1,5 @@
 /** What was open comes back: drafts of every changed document, and the list of tabs. */
 
-import { Drafts } from "../client/drafts";
 import type { Editor } from "../editor/editor";
 import type { Document } from "../graph/document";
 import { parseJson } from "../graph/json";
@@ -18,7 +17,6 @@ interface Tab {
 }
 
 export class Session {
-  private readonly drafts = new Drafts();
   private readonly stored = new Map<Editor, Document>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private restored = false;
@@ -35,7 +33,7 @@ export class Session {
   async restore(): Promise<void> {
     const { app } = this;
     for (const tab of this.remembered()) {
-      const draft = await this.drafts.latest(tab.id);
+      const draft = await this.app.drafts.latest(tab.id);
       if (!draft) continue;
       const document = readWorkflow(parseJson(draft.file), app.catalogue, () => tab.id);
       const editor = app.open(document, tab.name);
@@ -64,7 +62,7 @@ export class Session {
       if (this.stored.get(editor) === editor.document || editor.isLive) continue;
       this.stored.set(editor, editor.document);
       const file = fileText(app, editor);
-      void this.drafts.append({ document: editor.document.id, time: Date.now(), name: editor.name, file });
+      void this.app.drafts.append({ document: editor.document.id, time: Date.now(), name: editor.name, file });
     }
     const tabs = JSON.stringify(app.tabs.map((editor): Tab => ({ id: editor.document.id, name: editor.name })));
     try {

@@ -167,3 +167,37 @@ export function splice(editor: Editor, id: NodeId, link: Link): boolean {
     }) === null
   );
 }
+
+export interface Possible {
+  readonly from: OutputRef;
+  readonly to: InputRef;
+  readonly label: string;
+  readonly type: string;
+}
+
+/** Every link a node could get, open inputs first: what the keyboard chooses from. */
+export function possibleLinks(editor: Editor, id: NodeId): readonly Possible[] {
+  const node = editor.graph.nodes.get(id);
+  if (!node) return [];
+  const found: (Possible & { readonly rank: number })[] = [];
+  const offer = (source: GraphNode, target: GraphNode): void => {
+    const outputs = outputSockets(source, editor.definition(source.type));
+    for (const input of inputSockets(target, editor.definition(target.type))) {
+      const taken = input.index >= 0 && linkInto(editor.graph, target.id, input.index) !== undefined;
+      outputs.forEach((output, slot) => {
+        if (!fits(output.type, input.type)) return;
+        const [from, to] = [{ node: source.id, output: slot }, { node: target.id, input: input.name }];
+        if (!mayConnect(editor.graph, from, to, editor.definition).ok) return;
+        const rank = (taken ? 4 : 0) + (input.widget === null ? 0 : 2) + (target === node ? 0 : 1);
+        const label = target === node ? `${input.label} ← ${editor.title(source)} · ${output.label}` : `${output.label} → ${editor.title(target)} · ${input.label}`;
+        found.push({ from, to, label, type: output.type, rank });
+      });
+    }
+  };
+  for (const other of editor.graph.nodes.values()) {
+    if (other === node) continue;
+    offer(other, node);
+    offer(node, other);
+  }
+  return found.sort((a, b) => a.rank - b.rank);
+}

@@ -18,18 +18,21 @@ export function Bar(): ReactNode {
           <path d="M2 7h16M2 13h16" stroke="var(--accent)" strokeWidth="2" strokeDasharray="4 4" />
         </svg>
       </button>
-      <div className="tabs" role="tablist" aria-label="Open workflows">
+      <div className="tabs">
+        <div className="tabs" role="tablist" aria-label="Open workflows">
         {app.tabs.map((tab) => (
-          <div key={tab.document.id} className={`tab${tab === app.active ? " at" : ""}`}>
+          <div key={tab.document.id} role="presentation" className={`tab${tab === app.active ? " at" : ""}`}>
             <button type="button" role="tab" aria-selected={tab === app.active} onClick={() => app.show(tab)} className="tab-name">
               {tab.name ?? "Untitled"}
               {tab.dirty && <i className="dot" title="Changed since it was saved; a draft is kept" />}
             </button>
-            <button type="button" className="icon small" aria-label={`Close ${tab.name ?? "Untitled"}`} onClick={() => app.close(tab)}>
+            {/* A tab list may hold only tabs; without a pointer Alt+W closes. */}
+            <button type="button" className="icon small" title="Close (Alt+W)" aria-hidden="true" tabIndex={-1} onClick={() => app.close(tab)}>
               {icons.close}
             </button>
           </div>
         ))}
+        </div>
         <button type="button" className="icon" title="New workflow (Alt+N)" aria-label="New workflow" onClick={run("new")}>
           {icons.plus}
         </button>
@@ -92,7 +95,7 @@ export function Corner(): ReactNode {
       )}
       <div className="zoom">
         <button type="button" className="icon" title="Show everything (F)" aria-label="Show everything" onClick={() => app.reveal?.()}>{icons.fit}</button>
-        <button type="button" className="zoom-value" title="Actual size (Ctrl+0)" aria-label="Actual size" onClick={() => context.surface.zoomTo(1)}>
+        <button type="button" className="zoom-value" title="Actual size (Ctrl+0)" onClick={() => context.surface.zoomTo(1)}>
           {Math.round(editor.viewport.scale * 100)} %
         </button>
       </div>

@@ -4,12 +4,14 @@ import { type ReactNode, useEffect, useState } from "react";
 import { Button, Dialog as AriaDialog, Label, Menu, MenuItem, Modal, ModalOverlay, Radio, RadioGroup, Separator, Switch } from "react-aria-components";
 import type { Dialog } from "../app/app";
 import { byId, commands, keysOf } from "../app/commands";
-import { openEmbedded, openFile, openSaved, pickFile, save, uploadKey, useAsInput } from "../app/files";
+import { openEmbedded, openFile, openJson, openSaved, pickFile, save, uploadKey, useAsInput } from "../app/files";
 import type { Settings as Values } from "../app/settings";
+import type { Draft } from "../client/drafts";
 import { http, viewUrl } from "../client/http";
 import { changeGroup, changeNodes, removeLinks } from "../graph/edit";
+import { parseJson } from "../graph/json";
 import { score } from "../editor/search";
-import { CommandPalette, ComboPicker, FindPalette, NodePalette } from "./Palette";
+import { CommandPalette, ComboPicker, ConnectPicker, FindPalette, NodePalette } from "./Palette";
 import { Picker, place } from "./Picker";
 import { icons } from "./icons";
 import { useApp, useContextOf } from "./use-app";
@@ -28,6 +30,10 @@ export function Dialogs(): ReactNode {
       return <FindPalette />;
     case "combo":
       return <ComboPicker node={dialog.node} entryKey={dialog.key} anchor={dialog.anchor} />;
+    case "connect":
+      return <ConnectPicker {...dialog} />;
+    case "versions":
+      return <Versions />;
     case "menu":
       return <ContextMenu {...dialog} />;
     case "open":
@@ -119,7 +125,6 @@ function ContextMenu({ target, at, screen }: Of<"menu">): ReactNode {
     close();
     if (id === "cut-link" && target.kind === "link") editor.edit("Remove link", (graph) => removeLinks(graph, new Set([target.link])));
     else if (id === "upload" && "node" in target) void pickFile("image/*").then((file) => (file ? useAsInput(app, file, at, target.node) : undefined));
-    else if (id === "enter" && "node" in target) editor.enter(target.node);
     else if (id === "palette") app.setDialog({ kind: "palette", at, end: null });
     else byId.get(id)?.run(context);
   };
@@ -137,13 +142,13 @@ function ContextMenu({ target, at, screen }: Of<"menu">): ReactNode {
   const onNode = node !== undefined;
   return (
     <ModalOverlay isOpen isDismissable onOpenChange={(open) => !open && close()} className="veil clear">
-      <Modal className="float menu" style={place([screen[0], screen[1], 0, 0], 248, onNode ? 400 : 260)}>
+      <Modal className="float menu" style={place([screen[0], screen[1], 0, 0], 296, onNode ? 400 : 260)}>
         <AriaDialog aria-label="Menu">
           <Menu autoFocus="first" onAction={(id) => act(String(id))} className="menu-list" aria-label="Menu">
             {target.kind === "link" && own("cut-link", "Remove this link")}
-            {onNode && editor.document.subgraphs.has(node.type) && own("enter", "Enter the subgraph")}
+            {onNode && editor.document.subgraphs.has(node.type) && ["enter", "unpack"].map(item)}
             {onNode && uploadKey(editor, node.id) !== null && own("upload", "Upload an image…")}
-            {onNode || target.kind === "group" ? ["run-selected", "duplicate", "mute", "bypass", "collapse", "pin", "frame", "arrange"].map(item) : [own("palette", "Add node"), ...["undo", "redo", "select-all", "fit", "arrange", "open", "save", "settings"].map(item)]}
+            {onNode || target.kind === "group" ? ["run-selected", "connect", "duplicate", "mute", "bypass", "collapse", "pin", "frame", "subgraph"].map(item) : [own("palette", "Add node"), ...["undo", "redo", "select-all", "fit", "arrange", "open", "save", "settings"].map(item)]}
             {(onNode || target.kind === "group") && <Separator className="line" />}
             {(onNode || target.kind === "group") && ["dissolve", "delete"].map(item)}
           </Menu>
@@ -180,6 +185,30 @@ function Open(): ReactNode {
       close={() => app.setDialog(null)}
       empty={files === null ? "Looking…" : "No saved workflows yet. Ctrl+S saves the one you have open."}
       footer={<button type="button" className="button" onClick={() => void disk()}>From this machine… (JSON, PNG, WebP)</button>}
+    />
+  );
+}
+
+/** Earlier states of this document, kept in this browser with every change. */
+function Versions(): ReactNode {
+  const app = useApp();
+  const editor = app.active;
+  const [drafts, setDrafts] = useState<readonly Draft[]>([]);
+  useEffect(() => {
+    void app.drafts.versions(editor.document.id).then(setDrafts);
+  }, [app, editor]);
+  const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  return (
+    <Picker
+      title="Earlier versions"
+      placeholder="Earlier versions of this workflow"
+      find={(words) => drafts.map((draft) => ({ id: String(draft.time), label: when.format(draft.time), detail: `${(parseJson(draft.file) as { nodes?: readonly unknown[] }).nodes?.length ?? 0} nodes` })).filter((choice) => score(words, choice.label) > 0)}
+      choose={(time) => {
+        const draft = drafts.find((one) => String(one.time) === time);
+        if (draft) openJson(app, parseJson(draft.file), editor.name === null ? null : `${editor.name} (${when.format(draft.time)})`);
+      }}
+      close={() => app.setDialog(null)}
+      empty="No earlier versions yet: one is kept with every change."
     />
   );
 }

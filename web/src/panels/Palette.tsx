@@ -3,11 +3,11 @@
 import type { ReactNode } from "react";
 import { commands, keysOf } from "../app/commands";
 import { findInGraph, findTypes, score } from "../editor/search";
-import { addConnected, typeOf } from "../editor/wiring";
+import { addConnected, possibleLinks, typeOf } from "../editor/wiring";
 import { jumpTo } from "../app/runner";
 import { pickFile, setLoaded, useAsInput } from "../app/files";
 import { type NodeDefinition, widgetEntries } from "../graph/definitions";
-import { setValue } from "../graph/edit";
+import { connect, setValue } from "../graph/edit";
 import type { NodeId, Rect } from "../graph/document";
 import { readable } from "../graph/types";
 import { themes, typeStyle } from "../view/theme";
@@ -150,6 +150,26 @@ export function ComboPicker({ node: id, entryKey: key, anchor }: ComboProps): Re
       }}
       empty={spec.options.length === 0 ? "The server has none of these." : "Nothing found."}
       {...(pictures ? { preview: (option: string) => <img className="thumb-large" alt="" src={viewUrl({ filename: option, subfolder: "", type: spec.folder }, true)} />, footer: <button type="button" className="button" onClick={() => void upload()}>Upload from this machine…</button> } : {})}
+    />
+  );
+}
+
+/** Links without a pointer: all that the chosen node could have. */
+export function ConnectPicker({ node }: Of<"connect">): ReactNode {
+  const app = useApp();
+  const editor = app.active;
+  const links = possibleLinks(editor, node);
+  return (
+    <Picker
+      title="Connect"
+      placeholder="Connect to…"
+      find={(words) => links.map((link, i) => ({ id: String(i), label: link.label, detail: link.type })).filter((choice) => score(words, choice.label) > 0).slice(0, 200)}
+      close={() => app.setDialog(null)}
+      choose={(index) => {
+        const link = links[Number(index)];
+        if (link) editor.attempt("Connect", (graph) => connect(graph, link.from, link.to, editor.definition));
+      }}
+      empty="Nothing here fits this node."
     />
   );
 }

@@ -98,7 +98,7 @@ export function Picker({ title, placeholder, find, choose, close, current, ancho
                   {choice.detail !== undefined && <span className="option-detail">{choice.detail}</span>}
                 </li>
               ))}
-              {choices.length === 0 && <li className="nothing">{empty ?? "Nothing found."}</li>}
+              {choices.length === 0 && <li role="option" aria-selected="false" aria-disabled="true" className="nothing">{empty ?? "Nothing found."}</li>}
             </ul>
             {preview && chosen && <div className="picker-preview">{preview(chosen.id)}</div>}
           </div>

@@ -9,7 +9,7 @@ import { accepts } from "../editor/wiring";
 import type { NodeRun } from "../editor/run";
 import { drawSocket, drawWidget } from "./draw-widget";
 import { cutTo, fonts, widthOf, wrap } from "./text";
-import type { Theme } from "./theme";
+import { type Theme, dark, light } from "./theme";
 
 export interface NodeLooks {
   readonly theme: Theme;
@@ -94,15 +94,17 @@ export function runOf(editor: Editor, node: GraphNode): NodeRun | undefined {
   return found;
 }
 
-export function drawNode(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNode, looks: NodeLooks): void {
-  const { theme } = looks;
+export function drawNode(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNode, given: NodeLooks): void {
+  // What stands on a coloured body takes the theme that can be read on it.
+  const theme = node.bgcolor ? { ...(isLight(node.bgcolor) ? light : dark), accent: given.theme.accent, field: isLight(node.bgcolor) ? "#ffffff88" : "#00000055" } : given.theme;
+  const looks = node.bgcolor ? { ...given, theme } : given;
   const layout = editor.layout(node);
   const run = runOf(editor, node);
   const missing = !editor.definition(node.type);
   ctx.save();
   ctx.translate(node.pos[0], node.pos[1]);
   if (node.mode !== 0) ctx.globalAlpha = node.mode === MUTED ? 0.4 : 0.6;
-  drawBody(ctx, editor, node, layout, theme, missing);
+  drawBody(ctx, editor, node, layout, given.theme, missing);
   if (layout.titled) drawTitle(ctx, editor, node, layout, looks, run, missing);
   const near = editor.viewport.scale >= 0.3;
   if (near && !node.collapsed) {
@@ -112,6 +114,7 @@ export function drawNode(ctx: CanvasRenderingContext2D, editor: Editor, node: Gr
     const problem = (key: string): boolean => editor.run.problems.some((one) => one.node === id && one.input === key);
     if (editor.viewport.scale >= 0.42) for (const widget of layout.widgets) drawWidget(ctx, editor, node, widget, { theme, hovered, editing, problem });
     else drawWidgetBars(ctx, layout, theme);
+    if (missing) drawMissing(ctx, node, layout, given.theme);
     if (layout.media) drawMedia(ctx, editor, node, layout, looks);
   }
   const alpha = ctx.globalAlpha;
@@ -151,6 +154,18 @@ function drawBody(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNode
   ctx.setLineDash([]);
 }
 
+/** A node whose type nobody knows keeps its place and says why it cannot run. */
+function drawMissing(ctx: CanvasRenderingContext2D, node: GraphNode, layout: NodeLayout, theme: Theme): void {
+  const pack = node.properties["cnr_id"] ?? node.properties["aux_id"];
+  const text = typeof pack === "string" ? `Not installed. It comes with the pack ${pack}.` : "Not installed: no pack here has this node.";
+  ctx.font = fonts.small;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "alphabetic";
+  ctx.fillStyle = theme.danger;
+  const lines = wrap(ctx, text, layout.width - 20).slice(0, 3);
+  lines.forEach((line, i) => ctx.fillText(line, 10, layout.height - 10 - (lines.length - 1 - i) * 15));
+}
+
 function drawTitle(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNode, layout: NodeLayout, looks: NodeLooks, run: NodeRun | undefined, missing: boolean): void {
   const { theme } = looks;
   const middle = -TITLE / 2 + 0.5;
@@ -171,7 +186,7 @@ function drawTitle(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNod
   ctx.font = fonts.title;
   ctx.textAlign = "left";
   ctx.textBaseline = "middle";
-  ctx.fillStyle = missing ? theme.danger : node.color ? readableOn(node.color, theme) : theme.text;
+  ctx.fillStyle = missing ? theme.danger : node.color ? readableOn(node.color) : theme.text;
   const title = editor.title(node);
   const mark = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : node.pinned ? "pinned" : runMark(run);
   ctx.fillText(cutTo(ctx, title, layout.width - 40 - (mark ? 56 : 0)), 26, middle);
@@ -198,16 +213,20 @@ export function formatTime(ms: number): string {
 
 const lightness = new Map<string, boolean>();
 /** Nodes coloured by their users keep a title one can read. */
-function readableOn(color: string, theme: Theme): string {
-  let isLight = lightness.get(color);
-  if (isLight === undefined) {
+function readableOn(color: string): string {
+  return isLight(color) ? "#15181d" : "#f4f5f7";
+}
+
+function isLight(color: string): boolean {
+  let known = lightness.get(color);
+  if (known === undefined) {
     const hex = /^#([0-9a-f]{3,8})$/i.exec(color)?.[1];
     const full = hex && hex.length < 6 ? [...hex].map((c) => c + c).join("") : hex;
     const [r, g, b] = full ? [0, 2, 4].map((i) => parseInt(full.slice(i, i + 2), 16)) : [];
-    isLight = r === undefined ? theme.name === "light" : (r * 299 + (g ?? 0) * 587 + (b ?? 0) * 114) / 1000 > 150;
-    lightness.set(color, isLight);
+    known = r !== undefined && (r * 299 + (g ?? 0) * 587 + (b ?? 0) * 114) / 1000 > 150;
+    lightness.set(color, known);
   }
-  return isLight ? "#15181d" : "#f4f5f7";
+  return known;
 }
 
 function drawWidgetBars(ctx: CanvasRenderingContext2D, layout: NodeLayout, theme: Theme): void {

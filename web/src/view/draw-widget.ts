@@ -3,8 +3,7 @@
 import type { Editor } from "../editor/editor";
 import { type PlacedWidget, isArea } from "../editor/geometry";
 import { formatNumber } from "../editor/number";
-import type { GraphNode } from "../graph/document";
-import { linkInto } from "../graph/document";
+import { type GraphNode, type Rect, linkInto } from "../graph/document";
 import type { Json } from "../graph/json";
 import { isNote } from "../graph/definitions";
 import { cutTo, fonts, widthOf, wrap } from "./text";
@@ -134,9 +133,33 @@ function drawArea(ctx: CanvasRenderingContext2D, placed: PlacedWidget, value: Js
   const placeholder = spec.kind === "text" && content === "" ? spec.placeholder || placed.entry.name : null;
   ctx.fillStyle = placeholder !== null || instead !== null ? theme.faint : note ? "#fff" : theme.text;
   if (note) ctx.globalAlpha *= 0.92;
+  if (note?.type === "MarkdownNote") return drawMarkdown(ctx, content, placed.rect);
   const lines = wrap(ctx, placeholder ?? content, w - 16);
   const room = Math.floor((h - 8) / LINE);
   for (let i = 0; i < Math.min(lines.length, room); i++) ctx.fillText(lines[i] ?? "", x + 8, y + 17 + i * LINE);
+}
+
+/** The little Markdown that notes use, line by line: headings, lists, and the marks inside a line left out. */
+function drawMarkdown(ctx: CanvasRenderingContext2D, source: string, [x, y, w, h]: Rect): void {
+  let at = y + 17;
+  for (const line of source.split("\n")) {
+    const heading = /^#{1,6}\s+/.exec(line);
+    const item = /^(\s*)(?:[-*+]|\d+\.)\s+/.exec(line);
+    const plain = line
+      .slice((heading ?? item)?.[0].length ?? 0)
+      .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
+      .replace(/(\*\*|__|`|~~)(.+?)\1/g, "$2")
+      .replace(/<[^>]+>/g, "");
+    const indent = item ? 14 + (item[1]?.length ?? 0) * 4 : 0;
+    ctx.font = heading ? fonts.title : fonts.text;
+    if (item && at < y + h) ctx.fillText("•", x + indent - 4, at);
+    for (const part of wrap(ctx, plain, w - 16 - indent)) {
+      if (at > y + h - 4) return;
+      ctx.fillText(part, x + 8 + indent, at);
+      at += plain === "" ? LINE / 2 : LINE;
+    }
+    if (heading) at += 4;
+  }
 }
 
 /** A dot in the type's own shape. Hollow: optional. */

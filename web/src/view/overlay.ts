@@ -41,6 +41,7 @@ export class Overlay {
   private armed: Slot | null = null;
   private stamp: readonly unknown[] = [];
   private shown: readonly GraphNode[] = [];
+  private order: readonly string[] = [];
 
   constructor(
     private readonly app: App,
@@ -88,6 +89,8 @@ export class Overlay {
       if (slot.element === document.activeElement) slot.element.blur();
       this.pool[slot.kind].push(slot);
     }
+    this.order = [...keep];
+    if (this.editing === null) this.arrange();
     if (this.wanted !== null) {
       const slot = this.slots.get(this.wanted);
       this.wanted = null;
@@ -95,6 +98,18 @@ export class Overlay {
         slot.element.focus({ preventScroll: true });
         if (slot.element instanceof HTMLInputElement) slot.element.select();
       }
+    }
+  }
+
+  /** The page's order is the graph's, for those who walk it without a pointer. Moving the focused one would blur it. */
+  private arrange(): void {
+    let before: Element | null = null;
+    for (const name of this.order) {
+      const element = this.slots.get(name)?.element;
+      if (!element) continue;
+      const after: ChildNode | null = before ? before.nextSibling : this.root.firstChild;
+      if (after !== element) this.root.insertBefore(element, after);
+      before = element;
     }
   }
 
@@ -239,6 +254,12 @@ export class Overlay {
 
   private key(slot: Slot, event: KeyboardEvent): void {
     const { element } = slot;
+    if (event.key === "Tab") {
+      const next = this.order[this.order.indexOf(`${slot.node}\n${slot.key}`) + (event.shiftKey ? -1 : 1)]?.split("\n");
+      if (!next) return;
+      event.preventDefault();
+      return this.focus(next[0] ?? "", next[1] ?? "");
+    }
     if (event.key === "Escape") {
       event.stopPropagation();
       if (element instanceof HTMLInputElement && slot.shown !== "\u0000") element.value = slot.shown;

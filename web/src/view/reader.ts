@@ -47,7 +47,7 @@ export class Reader {
       const button = item.firstElementChild as HTMLButtonElement;
       const text = describe(editor, node);
       if (button.textContent !== text) button.textContent = text;
-      if (item.previousElementSibling !== before) this.root.insertBefore(item, before ? before.nextSibling : this.root.firstChild);
+      if (item.parentNode !== this.root || item.previousElementSibling !== before) this.root.insertBefore(item, before ? before.nextSibling : this.root.firstChild);
       before = item;
     }
     for (const [id, item] of this.items) {

@@ -354,8 +354,8 @@ export class Surface implements SurfaceCommands {
     }
     if (key === "Escape") return this.escape();
     if (onCanvas && this.canvasKey(event, key)) return event.preventDefault();
-    // Tab and letters belong to the canvas; elsewhere they move the focus or mean something of their own.
-    if (!onCanvas && (key === "Tab" || !/Ctrl|Alt/.test(key))) return;
+    // On a button these move the focus or press it.
+    if (!onCanvas && /^(Tab|Enter|Space|Delete|Backspace)$/.test(key)) return;
     const found = commandFor(this.app, key);
     if (!found) return;
     event.preventDefault();

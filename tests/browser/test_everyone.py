@@ -1,0 +1,93 @@
+"""Keyboard alone, the list that screen readers walk, and what axe-core finds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core calls serious or critical, one line per place."""
+    if not AXE.exists():
+        pytest.fail("axe-core is not installed: `python web/make.py check` brings it")
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("async () => (await axe.run(document)).violations")
+    return [
+        f"{violation['id']}: {node['html'][:160]}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_nothing_serious_on_the_page(editor: Any, page: Page, theme: str):
+    page.evaluate("(theme) => heddle.app.set({ theme })", theme)
+    editor.queue()
+    editor.press("q")
+    expect(page.get_by_role("heading", name="Results")).to_be_visible()
+    editor.wait_until("() => heddle.app.jobs.some((job) => job.images.length > 0)")
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("key", ["Tab", "Control+k", "Control+f", "Control+,", "Control+o", "Shift+?"])
+def test_axe_finds_nothing_serious_in_a_dialog(editor: Any, page: Page, key: str):
+    page.locator("#canvas").focus()
+    editor.press(key)
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert serious(page) == []
+
+
+def test_the_keyboard_alone_adds_edits_and_runs(editor: Any, page: Page, server: Any):
+    page.locator("#canvas").focus()
+    editor.press("Alt+n")
+    node = editor.add("EmptyImage")
+    editor.press("Enter")
+    editor.type("128")
+    editor.press("Tab")
+    editor.type("64")
+    editor.press("Escape")
+    editor.press("Tab")
+    page.get_by_role("combobox", name="Add node").fill("preview image")
+    editor.press("Enter")
+    preview = editor.of_type("PreviewImage")
+    editor.press("ArrowRight")
+    editor.press("c")
+    editor.press("Enter")
+    assert editor.links() == {("EmptyImage", "PreviewImage.images")}
+    editor.press("Control+Enter")
+    editor.wait(lambda: len(server.fake.prompts) == 1)
+    assert server.fake.prompts[0]["prompt"][node]["inputs"]["width"] == 128
+    assert server.fake.prompts[0]["prompt"][preview]["inputs"] == {"images": [node, 0]}
+
+
+def test_the_list_for_screen_readers_names_sockets_links_values_and_what_happens(editor: Any, page: Page):
+    sampler = page.locator("#reader button", has_text="KSampler; model from").first
+    expect(sampler).to_contain_text("positive from Positive prompt")
+    expect(sampler).to_contain_text("steps 20")
+    expect(sampler).to_contain_text("feeds VAE Decode")
+    editor.queue()
+    expect(page.locator("#reader button", has_text="KSampler; done")).to_have_count(1)
+    page.locator("#reader button", has_text="Save Image; done").focus()
+    chosen = editor.evaluate("() => [...heddle.app.active.selection.nodes]")
+    assert chosen == [editor.of_type("SaveImage")]
+
+
+def test_two_fingers_pan_and_pinch(editor: Any):
+    before = editor.evaluate("() => heddle.app.active.viewport")
+    editor.evaluate(
+        """() => { const canvas = document.getElementById("canvas"); canvas.setPointerCapture = () => undefined;
+          const send = (type, id, x, y) => canvas.dispatchEvent(new PointerEvent(type,
+            { pointerId: id, clientX: x, clientY: y, pointerType: "touch", bubbles: true }));
+          send("pointerdown", 1, 600, 800); send("pointerdown", 2, 700, 800);
+          send("pointermove", 1, 550, 800); send("pointermove", 2, 750, 800);
+          send("pointerup", 1, 550, 800); send("pointerup", 2, 750, 800); }"""
+    )
+    after = editor.evaluate("() => heddle.app.active.viewport")
+    assert after["scale"] == pytest.approx(2 * before["scale"])
+    assert json.dumps(editor.evaluate("() => heddle.app.active.gesture")) == '{"kind": "idle"}'
