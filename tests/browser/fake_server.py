@@ -52,6 +52,7 @@ class FakeServer:
         self.refuse: Callable[[Json], Json | None] = lambda body: None
         self.fail_node: str | None = None
         self.requests: list[str] = []
+        self.scripts: dict[str, str] = {}
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2**26, middlewares=[self._log])
@@ -73,6 +74,8 @@ class FakeServer:
                 web.get("/api/userdata", self._list_userdata),
                 web.get("/api/userdata/{file}", self._read_userdata),
                 web.post("/api/userdata/{file}", self._write_userdata),
+                web.get("/api/extensions", self._extensions),
+                web.get("/extensions/{path:.+}", self._script),
                 web.static("/assets", DIST / "assets"),
             ]
         )
@@ -241,6 +244,12 @@ class FakeServer:
         assert isinstance(part, web.FileField)
         self.files[("input", part.filename)] = part.file.read()
         return web.json_response({"name": part.filename, "subfolder": "", "type": "input"})
+
+    async def _extensions(self, _request: web.Request) -> web.Response:
+        return web.json_response([f"/extensions/{path}" for path in self.scripts])
+
+    async def _script(self, request: web.Request) -> web.Response:
+        return web.Response(text=self.scripts[request.match_info["path"]], content_type="text/javascript")
 
     async def _settings(self, _request: web.Request) -> web.Response:
         return web.json_response(self.settings)

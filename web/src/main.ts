@@ -7,7 +7,7 @@ import { Session } from "./app/session";
 import { loadSettings } from "./app/settings";
 import { http } from "./client/http";
 import { readCatalogue } from "./graph/definitions";
-import { parseJson } from "./graph/json";
+import { type Json, parseJson } from "./graph/json";
 import { mountPanels } from "./panels/mount";
 import { Reader } from "./view/reader";
 import { Surface } from "./view/surface";
@@ -36,18 +36,26 @@ window.heddle = {
   run: (command) => byId.get(command)?.run(surface.commands),
 };
 
-async function begin(): Promise<void> {
-  const settings = await loadSettings();
-  app.settings = settings;
-  for (let wait = 500; !app.ready; wait = Math.min(5000, wait * 1.5)) {
+/** Asks until the server answers: it may still be starting; the bar says when there is no connection. */
+async function definitions(): Promise<Json> {
+  for (let wait = 500; ; wait = Math.min(5000, wait * 1.5)) {
     try {
-      app.setCatalogue(readCatalogue(await http.objectInfo()));
+      return await http.objectInfo();
     } catch {
-      // The server is still starting, or down; the bar says so.
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }
+}
+
+async function begin(): Promise<void> {
+  const settings = await loadSettings();
+  app.settings = settings;
+  const info = await definitions();
+  // Scripts of packs may bring widgets for input types of their own, so they come before the definitions are read.
+  const foreign = await app.extensions.load();
+  app.setCatalogue(readCatalogue(info, new Set(app.extensions.widgets.keys())));
   await session.restore();
+  for (const text of foreign) app.notify({ tone: "info", text });
 }
 
 runner.start();

@@ -9,6 +9,7 @@ import { type JobItem, http } from "../client/http";
 import { Drafts } from "../client/drafts";
 import type { Embedded } from "../client/embedded";
 import type { Connection } from "../client/socket";
+import { Extensions } from "../extend/extensions";
 import { type Settings, remembered, saveSettings } from "./settings";
 
 export type Dialog =
@@ -43,7 +44,8 @@ export class App {
   jobs: readonly JobItem[] = [];
   remaining = 0;
   connection: Connection = "connecting";
-  sidebar: "queue" | "none" = "none";
+  sidebar: "queue" | "none" | `panel:${string}` = "none";
+  readonly extensions = new Extensions(this);
   readonly drafts = new Drafts();
   /** Bumped by every change; what panels compare. */
   version = 0;

@@ -296,6 +296,8 @@ export function keysOf(app: App, one: Command): readonly string[] {
   return own === undefined ? one.keys : own === "" ? [] : [own];
 }
 
+export const allCommands = (app: App): readonly Command[] => [...commands, ...app.extensions.commands];
+
 export function commandFor(app: App, key: string): Command | null {
-  return commands.find((one) => keysOf(app, one).includes(key)) ?? null;
+  return allCommands(app).find((one) => keysOf(app, one).includes(key)) ?? null;
 }

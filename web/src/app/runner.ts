@@ -59,12 +59,13 @@ export class Runner {
         const before = app.settings.seedControl === "before" && !this.firstRun;
         if (before && !options.targets) editor.amend((document) => advance(document, app.catalogue, Math.random));
         this.firstRun = false;
-        const prompt = toPrompt(editor.document, app.catalogue);
+        const prompt = await app.extensions.beforeQueue(toPrompt(editor.document, app.catalogue));
         if (Object.keys(prompt).length === 0) throw new Error("There is nothing to run: add a node first (Tab).");
         const workflow = embedded(writeWorkflow(editor.document, app.catalogue));
         const answer = await http.submit({ prompt, workflow, client: this.client, ...(options.front ? { front: true } : {}), ...(options.targets ? { targets: options.targets } : {}) });
         this.owners.set(answer.id, editor);
         this.report(editor, answer.errors);
+        app.extensions.afterQueue(answer.id);
         if (app.settings.seedControl === "after" && !options.targets) editor.amend((document) => advance(document, app.catalogue, Math.random));
       }
     } catch (error) {
@@ -114,6 +115,7 @@ export class Runner {
       this.refreshSoon();
       return app.changed();
     }
+    if (message.kind === "other") return app.extensions.message(message.type, message.data);
     if (!("prompt" in message) && message.kind !== "text") return;
     // A job may be over before the answer to its submission is here.
     if ("prompt" in message && message.prompt && !this.owners.has(message.prompt) && this.submitting > 0) {

@@ -102,7 +102,7 @@ function controlOf(options: JsonObject, initial: ControlMode): ControlMode | nul
   return [...CONTROL_MODES, "increment-wrap"].find((mode) => mode === wish) as ControlMode | undefined ?? initial;
 }
 
-function widgetSpec(name: string, kind: Json | undefined, options: JsonObject): WidgetSpec | null {
+function widgetSpec(name: string, kind: Json | undefined, options: JsonObject, own: ReadonlySet<string>): WidgetSpec | null {
   if (options["forceInput"] === true) return null;
   const initial = options["default"];
   if (isArray(kind) || kind === "COMBO") {
@@ -153,7 +153,7 @@ function widgetSpec(name: string, kind: Json | undefined, options: JsonObject): 
         off: text(options["label_off"]) ?? "off",
       };
     default:
-      return typeof kind === "string" && (SPECIAL.has(kind) || options["widgetType"] !== undefined)
+      return typeof kind === "string" && (SPECIAL.has(kind) || own.has(kind) || options["widgetType"] !== undefined)
         ? { kind: "other", type: kind, initial: initial ?? null }
         : null;
   }
@@ -166,7 +166,7 @@ export function typeName(kind: Json | undefined): string {
   return "*";
 }
 
-function inputDefinition(name: string, declared: Json | undefined, optional: boolean): InputDefinition {
+function inputDefinition(name: string, declared: Json | undefined, optional: boolean, own: ReadonlySet<string>): InputDefinition {
   const [kind, given] = isArray(declared) ? declared : [declared];
   const options = isObject(given) ? given : {};
   return {
@@ -176,11 +176,12 @@ function inputDefinition(name: string, declared: Json | undefined, optional: boo
     advanced: options["advanced"] === true,
     tooltip: text(options["tooltip"]) ?? "",
     label: text(options["display_name"]) ?? name,
-    widget: widgetSpec(name, kind, options),
+    widget: widgetSpec(name, kind, options, own),
   };
 }
 
-export function readDefinition(type: string, info: JsonObject): NodeDefinition {
+/** `own`: input types that packs brought widgets for. */
+export function readDefinition(type: string, info: JsonObject, own: ReadonlySet<string> = new Set()): NodeDefinition {
   const input = isObject(info["input"]) ? info["input"] : {};
   const order = isObject(info["input_order"]) ? info["input_order"] : {};
   const section = (key: "required" | "optional"): InputDefinition[] => {
@@ -188,7 +189,7 @@ export function readDefinition(type: string, info: JsonObject): NodeDefinition {
     if (!isObject(declared)) return [];
     const wanted = isArray(order[key]) ? order[key].filter((name): name is string => typeof name === "string" && name in declared) : [];
     const names = new Set([...wanted, ...Object.keys(declared)]);
-    return [...names].map((name) => inputDefinition(name, declared[name], key === "optional"));
+    return [...names].map((name) => inputDefinition(name, declared[name], key === "optional", own));
   };
   const outputs = isArray(info["output"]) ? info["output"] : [];
   const names = isArray(info["output_name"]) ? info["output_name"] : [];
@@ -257,11 +258,11 @@ export const EDITOR_NODES: readonly NodeDefinition[] = [
 export const isNote = (type: string): boolean => type === "Note" || type === "MarkdownNote";
 
 /** Reads the whole of `GET /object_info`. A definition that cannot be read is left out, not fatal. */
-export function readCatalogue(info: Json): Catalogue {
+export function readCatalogue(info: Json, own: ReadonlySet<string> = new Set()): Catalogue {
   const catalogue = new Map(EDITOR_NODES.map((definition) => [definition.type, definition]));
   if (isObject(info)) {
     for (const [type, declared] of Object.entries(info)) {
-      if (isObject(declared)) catalogue.set(type, readDefinition(type, declared));
+      if (isObject(declared)) catalogue.set(type, readDefinition(type, declared, own));
     }
   }
   return catalogue;

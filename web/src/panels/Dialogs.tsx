@@ -120,11 +120,14 @@ function ContextMenu({ target, at, screen }: Of<"menu">): ReactNode {
   const app = useApp();
   const context = useContextOf();
   const editor = app.active;
+  const node = "node" in target ? editor.graph.nodes.get(target.node) : undefined;
+  const onNode = node !== undefined;
   const close = (): void => app.setDialog(null);
   const act = (id: string): void => {
     close();
     if (id === "cut-link" && target.kind === "link") editor.edit("Remove link", (graph) => removeLinks(graph, new Set([target.link])));
     else if (id === "upload" && "node" in target) void pickFile("image/*").then((file) => (file ? useAsInput(app, file, at, target.node) : undefined));
+    else if (id.startsWith("extension:") && node) app.extensions.menusFor(node)[Number(id.slice(10))]?.run(app.extensions.view(node));
     else if (id === "palette") app.setDialog({ kind: "palette", at, end: null });
     else byId.get(id)?.run(context);
   };
@@ -138,8 +141,6 @@ function ContextMenu({ target, at, screen }: Of<"menu">): ReactNode {
     );
   };
   const own = (id: string, name: string): ReactNode => <MenuItem key={id} id={id} className="option" textValue={name}><span className="option-label">{name}</span></MenuItem>;
-  const node = "node" in target ? editor.graph.nodes.get(target.node) : undefined;
-  const onNode = node !== undefined;
   return (
     <ModalOverlay isOpen isDismissable onOpenChange={(open) => !open && close()} className="veil clear">
       <Modal className="float menu" style={place([screen[0], screen[1], 0, 0], 296, onNode ? 400 : 260)}>
@@ -149,6 +150,7 @@ function ContextMenu({ target, at, screen }: Of<"menu">): ReactNode {
             {onNode && editor.document.subgraphs.has(node.type) && ["enter", "unpack"].map(item)}
             {onNode && uploadKey(editor, node.id) !== null && own("upload", "Upload an image…")}
             {onNode || target.kind === "group" ? ["run-selected", "connect", "duplicate", "mute", "bypass", "collapse", "pin", "frame", "subgraph"].map(item) : [own("palette", "Add node"), ...["undo", "redo", "select-all", "fit", "arrange", "open", "save", "settings"].map(item)]}
+            {onNode && app.extensions.menusFor(node).map((entry, i) => own(`extension:${i}`, entry.name))}
             {(onNode || target.kind === "group") && <Separator className="line" />}
             {(onNode || target.kind === "group") && ["dissolve", "delete"].map(item)}
           </Menu>

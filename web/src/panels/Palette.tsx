@@ -1,7 +1,7 @@
 /** Choosing a node to add; finding nodes, commands and options. */
 
 import type { ReactNode } from "react";
-import { commands, keysOf } from "../app/commands";
+import { allCommands, keysOf } from "../app/commands";
 import { findInGraph, findTypes, score } from "../editor/search";
 import { addConnected, possibleLinks, typeOf } from "../editor/wiring";
 import { jumpTo } from "../app/runner";
@@ -70,7 +70,7 @@ export function CommandPalette(): ReactNode {
   const context = useContextOf();
   const find = (words: string): readonly Choice[] => {
     const nodes = words.length < 2 ? [] : findTypes(app.catalogue, { text: words }, 8).map((definition) => ({ id: `node:${definition.type}`, label: `Add ${definition.title}`, detail: definition.category }));
-    const found = commands
+    const found = allCommands(app)
       .map((one) => ({ one, points: Math.max(score(words, one.name), score(words, one.group) * 0.5) }))
       .filter(({ points }) => points > 0)
       .sort((a, b) => (words === "" ? 0 : b.points - a.points))
@@ -87,7 +87,7 @@ export function CommandPalette(): ReactNode {
         if (id.startsWith("node:")) {
           addConnected(app.active, id.slice(5), context.surface.pointer, null);
           app.used(id.slice(5));
-        } else commands.find((one) => one.id === id)?.run(context);
+        } else allCommands(app).find((one) => one.id === id)?.run(context);
       }}
     />
   );

@@ -1,7 +1,8 @@
 /** What runs, what waits, what came out. */
 
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 import { type JobItem, http, viewUrl } from "../client/http";
+import type { PanelEntry } from "../extend/api";
 import { openJson } from "../app/files";
 import { formatTime } from "../view/draw-node";
 import { icons } from "./icons";
@@ -11,6 +12,8 @@ const WORDS: Readonly<Record<JobItem["state"], string>> = { running: "Running", 
 
 export function Queue(): ReactNode {
   const app = useApp();
+  const panel = app.extensions.panels.find(({ id }) => app.sidebar === `panel:${id}`);
+  if (panel) return <Panel key={panel.id} panel={panel} />;
   if (app.sidebar !== "queue") return null;
   const later = (work: Promise<unknown>): void => void work.then(() => app.refreshJobs(), (error: unknown) => app.fail(error));
   const pending = app.jobs.filter((job) => job.state === "pending" || job.state === "running");
@@ -31,6 +34,28 @@ export function Queue(): ReactNode {
       </div>
       {done.length === 0 && <p className="nothing">Pictures appear here.</p>}
       <ul className="jobs">{done.map((job) => <Job key={job.id} job={job} later={later} />)}</ul>
+    </aside>
+  );
+}
+
+/** A panel that a pack's script fills. */
+function Panel({ panel }: { readonly panel: PanelEntry }): ReactNode {
+  const app = useApp();
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    try {
+      return place.current ? panel.mount(place.current) : undefined;
+    } catch (error) {
+      app.fail(error);
+      return undefined;
+    }
+  }, [app, panel]);
+  return (
+    <aside className="side" aria-label={panel.title}>
+      <div className="side-head">
+        <h2>{panel.title}</h2>
+      </div>
+      <div ref={place} className="side-own" />
     </aside>
   );
 }

@@ -7,7 +7,7 @@ import type { Editor } from "../editor/editor";
 import type { NodeLayout, PlacedSocket } from "../editor/geometry";
 import { accepts } from "../editor/wiring";
 import type { NodeRun } from "../editor/run";
-import { drawSocket, drawWidget } from "./draw-widget";
+import { type Formats, drawSocket, drawWidget } from "./draw-widget";
 import { cutTo, fonts, widthOf, wrap } from "./text";
 import { type Theme, dark, light } from "./theme";
 
@@ -18,6 +18,9 @@ export interface NodeLooks {
   readonly editing: { readonly node: string; readonly key: string } | null;
   readonly image: (node: GraphNode) => readonly HTMLImageElement[];
   readonly now: number;
+  readonly formats: Formats;
+  /** Words that extensions put beside a title. */
+  readonly badge: (node: GraphNode) => string;
 }
 
 const RADIUS = 8;
@@ -112,7 +115,7 @@ export function drawNode(ctx: CanvasRenderingContext2D, editor: Editor, node: Gr
     const editing = looks.editing?.node === node.id ? looks.editing.key : null;
     const id = editor.executionId(node.id);
     const problem = (key: string): boolean => editor.run.problems.some((one) => one.node === id && one.input === key);
-    if (editor.viewport.scale >= 0.42) for (const widget of layout.widgets) drawWidget(ctx, editor, node, widget, { theme, hovered, editing, problem });
+    if (editor.viewport.scale >= 0.42) for (const widget of layout.widgets) drawWidget(ctx, editor, node, widget, { theme, hovered, editing, problem, formats: looks.formats });
     else drawWidgetBars(ctx, layout, theme);
     if (missing) drawMissing(ctx, node, layout, given.theme);
     if (layout.media) drawMedia(ctx, editor, node, layout, looks);
@@ -188,7 +191,7 @@ function drawTitle(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNod
   ctx.textBaseline = "middle";
   ctx.fillStyle = missing ? theme.danger : node.color ? readableOn(node.color) : theme.text;
   const title = editor.title(node);
-  const mark = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : node.pinned ? "pinned" : runMark(run);
+  const mark = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : node.pinned ? "pinned" : runMark(run) || looks.badge(node);
   ctx.fillText(cutTo(ctx, title, layout.width - 40 - (mark ? 56 : 0)), 26, middle);
   if (!mark || node.collapsed) return;
   ctx.font = fonts.small;

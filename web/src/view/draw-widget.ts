@@ -15,6 +15,7 @@ export interface WidgetLooks {
   /** The widget a real field now stands over. */
   readonly editing: string | null;
   readonly problem: (key: string) => boolean;
+  readonly formats: Formats;
 }
 
 export const LINE = 17;
@@ -56,7 +57,7 @@ export function drawWidget(ctx: CanvasRenderingContext2D, editor: Editor, node: 
   const spec = entry.spec;
   if (!connected && spec.kind === "number" && spec.max - spec.min <= 1000 && spec.display !== "color" && spec.max > spec.min) drawRange(ctx, placed, (Number(value) - spec.min) / (spec.max - spec.min), theme);
   const right = spec.kind === "combo" ? 20 : spec.kind === "toggle" ? 36 : 8;
-  const shown = connected ? "" : formatValue(placed, value);
+  const shown = connected ? "" : formatValue(placed, value, looks.formats);
   const labelWidth = Math.min(widthOf(ctx, label), w * (shown === "" ? 1 : 0.55) - 12);
   ctx.fillStyle = theme.muted;
   ctx.fillText(cutTo(ctx, label, labelWidth + 0.5), x + 8, middle);
@@ -77,8 +78,13 @@ export function drawWidget(ctx: CanvasRenderingContext2D, editor: Editor, node: 
   }
 }
 
-export function formatValue(placed: PlacedWidget, value: Json): string {
+/** How packs' own widgets write their values; filled by extensions. */
+export type Formats = (type: string) => ((value: Json) => string) | undefined;
+
+export function formatValue(placed: PlacedWidget, value: Json, formats?: Formats): string {
   const { spec } = placed.entry;
+  const own = spec.kind === "other" ? formats?.(spec.type) : undefined;
+  if (own) return own(value);
   if (spec.kind === "number") return spec.display === "color" && typeof value === "number" ? `#${value.toString(16).padStart(6, "0")}` : formatNumber(spec, value);
   if (spec.kind === "toggle") return value === true ? spec.on : spec.off;
   if (value === null || value === undefined) return spec.kind === "combo" ? "none" : "";

@@ -6,11 +6,13 @@ import { dropFile, uploadKey, useAsInput } from "../app/files";
 import type { Runner } from "../app/runner";
 import { viewUrl } from "../client/http";
 import { bounds, isArea } from "../editor/geometry";
+import type { Value, WidgetEntry } from "../extend/api";
 import { type Pointer, type Target, step } from "../editor/gesture";
 import { hit } from "../editor/hit";
 import { type Host, perform } from "../editor/perform";
 import { fit, pan, toGraph, toScreen, zoomAt } from "../editor/viewport";
 import type { GraphNode, NodeId, Point, Rect } from "../graph/document";
+import type { Json } from "../graph/json";
 import { moveNodes, setValue } from "../graph/edit";
 import { Canvas, type Looks } from "./canvas";
 import { Images } from "./images";
@@ -118,6 +120,8 @@ export class Surface implements SurfaceCommands {
       editing: this.overlay.editing,
       image: (node) => this.pictures(node),
       now: performance.now(),
+      formats: (type) => app.extensions.widgets.get(type)?.format as ((value: Json) => string) | undefined,
+      badge: (node) => app.extensions.badge(node),
       linkStyle: settings.linkStyle,
       linksHidden: false,
       grid: settings.grid,
@@ -174,7 +178,19 @@ export class Surface implements SurfaceCommands {
     const { spec } = placed.entry;
     if (spec.kind === "toggle") return editor.edit(`Change ${key}`, (graph) => setValue(graph, id, key, editor.value(node, key, spec.initial) !== true));
     if (spec.kind === "combo") return this.app.setDialog({ kind: "combo", node: id, key, anchor: this.onPage(node, placed.rect) });
+    const own = spec.kind === "other" ? this.app.extensions.widgets.get(spec.type) : undefined;
+    if (own) return void this.editWith(own, id, key, this.onPage(node, placed.rect));
     this.overlay.focus(id, key);
+  }
+
+  private async editWith(widget: WidgetEntry, id: NodeId, key: string, [x, y, width, height]: Rect): Promise<void> {
+    const editor = this.app.active;
+    try {
+      const value = await widget.edit((editor.graph.nodes.get(id)?.values?.[key] ?? null) as Value, { x, y, width, height });
+      if (value !== undefined) editor.edit(`Change ${key}`, (graph) => setValue(graph, id, key, value as Json));
+    } catch (error) {
+      this.app.fail(error);
+    }
   }
 
   private rename(target: Target): void {
