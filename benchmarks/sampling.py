@@ -19,7 +19,6 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from diffusion.families.registry import recognise
-from diffusion.ops.layers import use_channels_last
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "sd15": {"cross_attention_dim": 768, "attention_head_dim": 8},
@@ -67,7 +66,6 @@ def networks(name: str, dtype: torch.dtype, device: str) -> tuple[nn.Module, Any
     with torch.device("meta"):
         ours = found.family.build(found.config)
     ours.load_state_dict({found.names[key]: tensor for key, tensor in weights.items()}, assign=True)
-    use_channels_last(ours)
     return ours.eval().requires_grad_(False), theirs
 
 

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffusion.ops.layers import Conv2d
+
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -86,11 +88,11 @@ class DenseBlock(nn.Module):
 
     def __init__(self, width: int, growth: int):
         super().__init__()
-        self.conv1 = nn.Conv2d(width, growth, 3, padding=1)
-        self.conv2 = nn.Conv2d(width + growth, growth, 3, padding=1)
-        self.conv3 = nn.Conv2d(width + 2 * growth, growth, 3, padding=1)
-        self.conv4 = nn.Conv2d(width + 3 * growth, growth, 3, padding=1)
-        self.conv5 = nn.Conv2d(width + 4 * growth, width, 3, padding=1)
+        self.conv1 = Conv2d(width, growth, 3, padding=1)
+        self.conv2 = Conv2d(width + growth, growth, 3, padding=1)
+        self.conv3 = Conv2d(width + 2 * growth, growth, 3, padding=1)
+        self.conv4 = Conv2d(width + 3 * growth, growth, 3, padding=1)
+        self.conv5 = Conv2d(width + 4 * growth, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         seen = x
@@ -117,13 +119,13 @@ class RRDBNet(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        self.conv_first = nn.Conv2d(config.in_channels * config.shrink**2, width, 3, padding=1)
+        self.conv_first = Conv2d(config.in_channels * config.shrink**2, width, 3, padding=1)
         self.body = nn.Sequential(*(RRDB(width, config.growth) for _ in range(config.blocks)))
-        self.conv_body = nn.Conv2d(width, width, 3, padding=1)
+        self.conv_body = Conv2d(width, width, 3, padding=1)
         for i in range(config.doublings):
-            self.add_module(f"conv_up{i + 1}", nn.Conv2d(width, width, 3, padding=1))
-        self.conv_hr = nn.Conv2d(width, width, 3, padding=1)
-        self.conv_last = nn.Conv2d(width, config.out_channels, 3, padding=1)
+            self.add_module(f"conv_up{i + 1}", Conv2d(width, width, 3, padding=1))
+        self.conv_hr = Conv2d(width, width, 3, padding=1)
+        self.conv_last = Conv2d(width, config.out_channels, 3, padding=1)
 
     @property
     def scale(self) -> int:

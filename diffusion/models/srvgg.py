@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffusion.ops.layers import Conv2d
+
 
 @dataclass(frozen=True, slots=True)
 class SRVGGConfig:
@@ -33,10 +35,10 @@ class SRVGG(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        layers: list[nn.Module] = [nn.Conv2d(config.channels, width, 3, padding=1), nn.PReLU(width)]
+        layers: list[nn.Module] = [Conv2d(config.channels, width, 3, padding=1), nn.PReLU(width)]
         for _ in range(config.convolutions):
-            layers += [nn.Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
-        self.body = nn.Sequential(*layers, nn.Conv2d(width, config.channels * config.scale**2, 3, padding=1))
+            layers += [Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
+        self.body = nn.Sequential(*layers, Conv2d(width, config.channels * config.scale**2, 3, padding=1))
 
     @property
     def scale(self) -> int:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffusion.ops.layers import Conv2d
 from diffusion.patches.hooks import Control
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -78,11 +79,9 @@ class AdapterBlock(nn.Module):
     def __init__(self, in_width: int, out_width: int, *, down: bool, kernel: int = 1):
         super().__init__()
         self.down = down
-        self.in_conv = (
-            nn.Identity() if in_width == out_width else nn.Conv2d(in_width, out_width, kernel, padding="same")
-        )
-        self.block1 = nn.Conv2d(out_width, out_width, 3, padding=1)
-        self.block2 = nn.Conv2d(out_width, out_width, kernel, padding="same")
+        self.in_conv = nn.Identity() if in_width == out_width else Conv2d(in_width, out_width, kernel, padding="same")
+        self.block1 = Conv2d(out_width, out_width, 3, padding=1)
+        self.block2 = Conv2d(out_width, out_width, kernel, padding="same")
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.in_conv(_halved(x) if self.down else x)
@@ -92,8 +91,8 @@ class AdapterBlock(nn.Module):
 class LightResidual(nn.Module):
     def __init__(self, width: int):
         super().__init__()
-        self.block1 = nn.Conv2d(width, width, 3, padding=1)
-        self.block2 = nn.Conv2d(width, width, 3, padding=1)
+        self.block1 = Conv2d(width, width, 3, padding=1)
+        self.block2 = Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.block2(F.relu(self.block1(x)))
@@ -105,9 +104,9 @@ class LightLevel(nn.Module):
     def __init__(self, in_width: int, out_width: int, blocks: int, *, down: bool):
         super().__init__()
         self.down = down
-        self.in_conv = nn.Conv2d(in_width, out_width // 4, 1)
+        self.in_conv = Conv2d(in_width, out_width // 4, 1)
         self.body = nn.Sequential(*(LightResidual(out_width // 4) for _ in range(blocks)))
-        self.out_conv = nn.Conv2d(out_width // 4, out_width, 1)
+        self.out_conv = Conv2d(out_width // 4, out_width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.out_conv(self.body(self.in_conv(_halved(x) if self.down else x)))
@@ -121,7 +120,7 @@ class T2IAdapter(nn.Module):
         if config.kind == "light":
             self.conv_in = nn.Identity()
         else:
-            self.conv_in = nn.Conv2d(before, config.widths[0], 3, padding=1)
+            self.conv_in = Conv2d(before, config.widths[0], 3, padding=1)
             before = config.widths[0]
         body: list[nn.Module] = []
         for level, width in enumerate(config.widths):

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffusion.ops.layers import Conv2d
+
 WIDTH = 64
 DOWNSCALE = 8
 
@@ -32,9 +34,9 @@ class Block(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.conv = nn.Sequential(
-            *(nn.Conv2d(width, width, 3, padding=1), nn.ReLU()),
-            *(nn.Conv2d(width, width, 3, padding=1), nn.ReLU()),
-            nn.Conv2d(width, width, 3, padding=1),
+            *(Conv2d(width, width, 3, padding=1), nn.ReLU()),
+            *(Conv2d(width, width, 3, padding=1), nn.ReLU()),
+            Conv2d(width, width, 3, padding=1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,11 +55,11 @@ def encoder(config: TaesdConfig) -> nn.Sequential:
     width = config.width
 
     def halved() -> list[nn.Module]:
-        down = nn.Conv2d(width, width, 3, padding=1, stride=2, bias=False)
+        down = Conv2d(width, width, 3, padding=1, stride=2, bias=False)
         return [down, Block(width), Block(width), Block(width)]
 
-    first = [nn.Conv2d(3, width, 3, padding=1), Block(width)]
-    last = nn.Conv2d(width, config.latent_channels, 3, padding=1)
+    first = [Conv2d(3, width, 3, padding=1), Block(width)]
+    last = Conv2d(width, config.latent_channels, 3, padding=1)
     return nn.Sequential(*first, *halved(), *halved(), *halved(), last)
 
 
@@ -66,11 +68,11 @@ def decoder(config: TaesdConfig) -> nn.Sequential:
     width = config.width
 
     def doubled() -> list[nn.Module]:
-        up = [nn.Upsample(scale_factor=2.0), nn.Conv2d(width, width, 3, padding=1, bias=False)]
+        up = [nn.Upsample(scale_factor=2.0), Conv2d(width, width, 3, padding=1, bias=False)]
         return [Block(width), Block(width), Block(width), *up]
 
-    first = [Clamp(), nn.Conv2d(config.latent_channels, width, 3, padding=1), nn.ReLU()]
-    last = [Block(width), nn.Conv2d(width, 3, 3, padding=1)]
+    first = [Clamp(), Conv2d(config.latent_channels, width, 3, padding=1), nn.ReLU()]
+    last = [Block(width), Conv2d(width, 3, 3, padding=1)]
     return nn.Sequential(*first, *doubled(), *doubled(), *doubled(), *last)
 
 

@@ -13,28 +13,31 @@ class Linear(nn.Linear):
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution; of 1x1 and of small, wide feature maps it makes a matrix product.
+    """A convolution that on a CPU stores its weights channels-last from the first use on; feature maps follow.
 
-    oneDNN rearranges the weights of a convolution at every call. For 1280 x 1280 channels that takes 28 ms, and the
-    convolution of an 8 x 8 map itself 17 ms; a product with the map's patches takes 18 ms and needs no rearranging,
-    provided the weights are stored channels-last (`use_channels_last`).
+    Of 1x1 and of small, wide feature maps it makes a matrix product. oneDNN rearranges the weights of a convolution
+    at every call: for 1280 x 1280 channels that takes 28 ms, and the convolution of two 8 x 8 maps itself 17 ms. A
+    product with the patches of the maps takes 18 ms and needs no rearranging.
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        if input.dim() != 4 or self.groups != 1 or not onednn.usable(input, self.weight, self.bias):
+            return super().forward(input)
+        if self.kernel_size != (1, 1) and not self.weight.is_contiguous(memory_format=torch.channels_last):
+            # Not when loading: weights stay mapped from their file until they are needed.
+            self.weight.data = self.weight.data.contiguous(memory_format=torch.channels_last)
         if self._is_product(input):
             return self._as_product(input)
         return super().forward(input)
 
     def _is_product(self, x: Tensor) -> bool:
-        if self.groups != 1 or x.dim() != 4 or not x.is_contiguous(memory_format=torch.channels_last):
-            return False
-        if not onednn.usable(x, self.weight, self.bias):
+        if not x.is_contiguous(memory_format=torch.channels_last):
             return False
         if self.kernel_size == (1, 1):
             return self.stride == (1, 1) and self.padding == (0, 0)
         rows = x.shape[0] * x.shape[2] * x.shape[3] // (self.stride[0] * self.stride[1])
         plain = self.kernel_size == (3, 3) and self.padding == (1, 1) and self.dilation == (1, 1)
-        return plain and rows < self.out_channels and self.weight.is_contiguous(memory_format=torch.channels_last)
+        return plain and rows < self.out_channels
 
     def _as_product(self, x: Tensor) -> Tensor:
         rows = x.movedim(1, -1)
@@ -58,13 +61,3 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if onednn.usable(x, weight, bias) and weight.is_contiguous():
         return onednn.linear(x, weight, bias, activation="gelu")
     return F.gelu(F.linear(x, weight, bias))
-
-
-def use_channels_last(network: nn.Module) -> None:
-    """Stores the weights of convolutions so that channels lie together, one layer at a time.
-
-    Feature maps follow the weights. It copies what is not stored so already, mapped weights too.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)

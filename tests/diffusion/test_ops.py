@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from diffusion.ops import onednn
 from diffusion.ops.attention import attention
-from diffusion.ops.layers import Conv2d, Linear, linear_gelu, use_channels_last
+from diffusion.ops.layers import Conv2d, Linear, linear_gelu
 
 PRECISIONS = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
@@ -19,7 +19,6 @@ def conv_pair(
     ours = Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, dtype=dtype)
     theirs = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, dtype=dtype)
     theirs.load_state_dict(ours.state_dict())
-    use_channels_last(ours)
     return ours.requires_grad_(False), theirs.requires_grad_(False)
 
 
@@ -88,11 +87,12 @@ def test_the_fast_product_refuses_mixed_precision():
     assert not onednn.usable(torch.zeros(2, 2, dtype=torch.float16))
 
 
-def test_storing_channels_last_changes_no_value_and_no_name():
-    network = nn.Sequential(Conv2d(6, 8, 3), Conv2d(8, 8, 1), Linear(8, 8))
-    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    use_channels_last(network)
-    after = network.state_dict()
-    assert after["0.weight"].is_contiguous(memory_format=torch.channels_last)
-    assert list(after) == list(before)
-    assert all(torch.equal(after[key], before[key]) for key in before)
+def test_convolutions_store_their_weights_channels_last_from_the_first_use_on():
+    layer = Conv2d(6, 8, 3).requires_grad_(False)
+    mapped = layer.weight.data
+    layer(torch.randn(1, 6, 9, 9))
+    assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(layer.weight, mapped)
+    stored = layer.weight.data_ptr()
+    layer(torch.randn(1, 6, 9, 9))
+    assert layer.weight.data_ptr() == stored
