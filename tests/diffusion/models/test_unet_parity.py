@@ -47,6 +47,10 @@ REFINER: dict[str, Any] = {
     "addition_time_embed_dim": 256,
     "projection_class_embeddings_input_dim": 64 + 5 * 256,
 }
+# Distilled from SDXL: SSD-1B and Vega have a residual block alone in the middle, KOALA has nothing there and one
+# residual block less per level.
+SSD = SDXL | {"transformer_layers_per_block": (1, 2, 1), "mid_block_type": "UNetMidBlock2D"}
+KOALA = SDXL | {"layers_per_block": 1, "mid_block_type": None}
 NETWORKS = {
     "SD 1.x": SD15,
     "SD 1.x inpainting": SD15 | {"in_channels": 9},
@@ -57,9 +61,9 @@ NETWORKS = {
 }
 
 
-def pair(name: str) -> tuple[UNet, UNet2DConditionModel]:
+def pair(name: str, config: dict[str, Any] | None = None) -> tuple[UNet, UNet2DConditionModel]:
     """Our network and theirs with the same weights; ours is built from nothing but the shapes of theirs."""
-    config = dict(NETWORKS[name])
+    config = dict(config or NETWORKS[name])
     config["up_block_types"] = tuple(kind.replace("Down", "Up") for kind in reversed(config["down_block_types"]))
     theirs = UNet2DConditionModel(**config)
     randomised(theirs)
@@ -93,6 +97,12 @@ def predictions(ours: UNet, theirs: UNet2DConditionModel, height: int, width: in
 @pytest.mark.parametrize("name", NETWORKS)
 def test_predictions_agree(name: str):
     ours, theirs = predictions(*pair(name), 16, 24)
+    assert relative_error(ours, theirs) < TOLERANCE
+
+
+@pytest.mark.parametrize("config", [SSD, KOALA], ids=["SSD-1B", "KOALA"])
+def test_predictions_of_networks_distilled_from_sdxl_agree(config: dict[str, Any]):
+    ours, theirs = predictions(*pair("SDXL", config), 16, 24)
     assert relative_error(ours, theirs) < TOLERANCE
 
 
