@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import signature
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -129,6 +130,8 @@ SOLVERS: Mapping[str, Solver] = MappingProxyType(
 )
 """In the order of the menu."""
 
+_TAU_OPTIONS = frozenset({"eta", "sde_start_percent", "sde_end_percent"})
+
 UNLISTED: Mapping[str, Solver] = MappingProxyType({"lcm_upscale": Solver(sample_lcm_upscale, draw=True)})
 """Solvers that only make sense with options of their own."""
 
@@ -155,4 +158,8 @@ def sampler(name: str, **options: Any) -> Sampler:
     known = {**SOLVERS, **UNLISTED}
     if name not in known:
         raise ValueError(f"There is no sampler {name!r}; there are {', '.join(known)}")
-    return Sampler(known[name], MappingProxyType(options))
+    solver = known[name]
+    accepted = {*signature(solver.run).parameters, *(_TAU_OPTIONS if solver.tau else ())}
+    if unknown := sorted(set(options) - accepted):
+        raise ValueError(f"The sampler {name!r} has no option {', '.join(unknown)}")
+    return Sampler(solver, MappingProxyType(options))

@@ -17,12 +17,14 @@ from diffusion.sampling.denoiser import Step
 from diffusion.sampling.guidance.apg import with_apg
 from diffusion.sampling.guidance.core import Cfg, GuidanceStep, Guider, guidance_of, with_after, with_before
 from diffusion.sampling.guidance.epsilon_scaling import with_epsilon_scaling
+from diffusion.sampling.guidance.fresca import by_frequency, with_fresca
 from diffusion.sampling.guidance.guiders import DualCfg, PerpNegCfg
 from diffusion.sampling.guidance.mahiro import with_mahiro
 from diffusion.sampling.guidance.norm import with_cfg_norm
 from diffusion.sampling.guidance.operation import with_operation
 from diffusion.sampling.guidance.perp_neg import perpendicular, with_perp_neg
 from diffusion.sampling.guidance.rescale import with_rescaled_cfg
+from diffusion.sampling.guidance.tangential import damped, with_tangential_damping
 from diffusion.sampling.guidance.weakened import with_weakened_guidance
 from diffusion.sampling.guidance.zero_star import with_cfg_zero_star
 from diffusion.sampling.noise import initial_noise
@@ -68,6 +70,8 @@ METHODS: dict[str, Callable[[Model], Model]] = {
     "pag": with_perturbed_attention,
     "sag": with_self_attention_guidance,
     "epsilon scaling": with_epsilon_scaling,
+    "tangential damping": with_tangential_damping,
+    "fresca": lambda model: with_fresca(model, freq_cutoff=4),
     "operation": lambda model: with_operation(model, halved),
 }
 
@@ -104,10 +108,11 @@ def test_every_method_treats_each_latent_of_a_batch_by_itself(name: str):
         lambda model: with_self_attention_guidance(model, 0.0),
         lambda model: with_epsilon_scaling(model, 1.0),
         lambda model: with_apg(model, eta=1.0, norm_threshold=0.0),
+        lambda model: with_fresca(model, 1.0, 1.0),
         lambda model: with_weakened_guidance(model, ModelHooks(), 3.0),
         lambda model: with_weakened_guidance(model, ModelHooks(), 3.0, start_percent=0.5, end_percent=0.4),
     ],
-    ids=["rescale 0", "pag 0", "sag 0", "epsilon 1", "apg as cfg", "nothing weakened", "empty range"],
+    ids=["rescale 0", "pag 0", "sag 0", "epsilon 1", "apg as cfg", "fresca 1", "nothing weakened", "empty range"],
 )
 def test_neutral_settings_are_plain_guidance(neutral: Callable[[Model], Model]):
     assert relative_error(run(neutral(MODEL)), run()) < TOLERANCE
@@ -204,6 +209,22 @@ def test_pag_looks_at_the_network_without_attention_in_the_middle():
     run(with_perturbed_attention(MODEL.with_hooks(ModelHooks(wrappers=(wrapper,)))))
     assert [call.info.roles for call in calls[:2]] == [("positive", "negative"), ("positive",)]
     assert [bool(call.hooks.attn1_replacements) for call in calls[:2]] == [False, True]
+
+
+def test_damping_leaves_a_score_alone_that_points_the_same_way():
+    score = torch.randn(2, 4, 8, 8)
+    torch.testing.assert_close(damped(score, score * 0.3), score * 0.3, rtol=1e-4, atol=1e-4)
+    across = torch.zeros(1, 2, 1, 1)
+    across[:, 0] = 1
+    strong = torch.zeros(1, 2, 1, 1)
+    strong[:, 1] = 2
+    torch.testing.assert_close(damped(strong, across), torch.zeros(1, 2, 1, 1))
+
+
+def test_fresca_scales_what_varies_slowly_and_what_varies_fast():
+    flat = torch.ones(1, 1, 16, 16)
+    checkered = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 1, 16, 16)
+    torch.testing.assert_close(by_frequency(flat + checkered, 0.5, 2.0, 4), flat * 0.5 + checkered * 2.0)
 
 
 def test_a_gaussian_blur_keeps_the_mean_and_the_flat():

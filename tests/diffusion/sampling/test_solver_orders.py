@@ -10,7 +10,7 @@ from torch import Tensor
 from diffusion.sampling.denoiser import silent
 from diffusion.sampling.marginals import RectifiedFlow, VarianceExploding
 from diffusion.sampling.sa_solver import tau_between
-from diffusion.sampling.solvers import SOLVERS
+from diffusion.sampling.solvers import SOLVERS, sampler
 from tests.diffusion.sampling.oracle import Gaussian, TwoHumps, log_spaced
 
 START, END = 10.0, 0.1
@@ -205,3 +205,22 @@ def test_every_step_is_reported_and_a_listener_may_stop_the_run():
     with pytest.raises(Stopped):
         SOLVERS["euler"].run(gaussian, x, sigmas, stop_at_third)
     assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("euller", {}, "no sampler 'euller'"),
+        ("euler", {"eta": 1.0}, "'euler' has no option eta"),
+        ("dpmpp_sde", {"noise_device": "tpu"}, "noise_device"),
+    ],
+)
+def test_samplers_and_options_that_do_not_exist_are_refused(name: str, options: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        sampler(name, **options)
+
+
+def test_samplers_take_the_options_of_their_functions():
+    assert sampler("dpmpp_sde", noise_device="gpu", r=0.4).solver is SOLVERS["dpmpp_sde_gpu"]
+    assert sampler("sa_solver", eta=0.5, sde_start_percent=0.1, use_pece=True).options["eta"] == 0.5
+    assert sampler("dpmpp_2m_sde_heun", s_noise=1.1).options == {"s_noise": 1.1}
