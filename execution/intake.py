@@ -44,12 +44,14 @@ class Ticket:
 class Checks:
     """How prompts are checked. listing: choices of inputs that name one. file_exists: for inputs that name a file.
     deadline: seconds that validators in the worker have. first_start: seconds to wait for the very first word of which
-    nodes there are; a cold disk makes importing them slow. limits: of the graph."""
+    nodes there are; a cold disk makes importing them slow. fresh: seconds for which an answer is good enough for a
+    prompt that names an unknown node. limits: of the graph."""
 
     listing: Listing | None = None
     file_exists: FileExists | None = None
     deadline: float = 5
     first_start: float = 90
+    fresh: float = 2
     limits: Limits | None = None
 
 
@@ -125,7 +127,8 @@ class Intake:
         if all(node.class_type in known for node in graph.values()):
             return known
         try:
-            return await self._nodes.refresh(self._checks.deadline if known else self._checks.first_start)
+            deadline = self._checks.deadline if known else self._checks.first_start
+            return await self._nodes.refresh(deadline, self._checks.fresh)
         except NoAnswer as silent:
             if known:
                 return known

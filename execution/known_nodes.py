@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class KnownNodes:
         self._deadline = deadline
         self._pause = pause
         self._nodes: Mapping[str, Declaration] = {}
+        self._answered_at = float("-inf")
         self._following: asyncio.Task[None] | None = None
         self._asking = asyncio.Lock()
 
@@ -55,10 +57,14 @@ class KnownNodes:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._following
 
-    async def refresh(self, deadline: float | None = None) -> Mapping[str, Declaration]:
-        """Ask now. deadline: seconds. Raises NoAnswer; what was known before is then still `current`."""
+    async def refresh(self, deadline: float | None = None, older_than: float = 0) -> Mapping[str, Declaration]:
+        """Ask now, unless the last answer is younger than that. deadline, older_than: seconds.
+        Raises NoAnswer; what was known before is then still `current`."""
         async with self._asking:
+            if time.monotonic() - self._answered_at < older_than:
+                return self._nodes
             fresh = await self._ask(self._deadline if deadline is None else deadline)
+            self._answered_at = time.monotonic()
             if fresh != self._nodes:
                 self._nodes = fresh
                 await asyncio.to_thread(self._keep, fresh)

@@ -72,7 +72,7 @@ class Database:
     def open(self) -> None:
         """Take the file for this process, check it and bring it to the present form.
 
-        Blocks, so call it before the loop runs. Raises AlreadyInUse, DamagedDatabase or NewerDatabase.
+        Blocks, so call it before the loop runs. Raises AlreadyInUse, DamagedDatabase, NewerDatabase or NotKept.
         """
         self._lock.take()
         try:
@@ -116,14 +116,17 @@ class Database:
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
 
     def _checked(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+        try:
+            connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+        except sqlite3.OperationalError as error:
+            raise NotKept(self._path, error) from error
         try:
             self._prepare(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             findings = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
-        except sqlite3.OperationalError:  # rights, room, locks: that says nothing of its content
+        except sqlite3.OperationalError as error:  # rights, room, locks: that says nothing of its content
             connection.close()
-            raise
+            raise NotKept(self._path, error) from error
         except sqlite3.DatabaseError as error:
             findings = [str(error)]
         if findings != ["ok"]:

@@ -134,8 +134,9 @@ def announce(house: House, bound: dict[str, int], settings: Settings) -> None:
 async def quick_test(house: House) -> int:
     """Wait until every worker can run jobs; 1 if one cannot."""
     for worker in house.dispatch.workers:
-        await worker.ready()
-        if worker.trouble is not None:
-            print(f"main.py: {worker.trouble}", file=sys.stderr)
-            return 1
+        while worker.state != "idle":  # one that cannot start is started again and again, and never ready
+            if worker.trouble is not None:
+                print(f"main.py: {worker.trouble}", file=sys.stderr)
+                return 1
+            await asyncio.sleep(0.05)
     return 0

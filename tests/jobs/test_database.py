@@ -107,6 +107,12 @@ def test_a_damaged_page_is_found_when_the_file_is_opened(tmp_path: Path):
         opened(tmp_path / "h.db", "CREATE TABLE a (x TEXT); CREATE INDEX i ON a (x)")
 
 
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path):
+    (tmp_path / "h.db").mkdir()
+    with pytest.raises(NotKept, match="unable to open"):
+        opened(tmp_path / "h.db", ONE)
+
+
 async def test_what_fails_is_undone_and_what_came_with_it_is_kept(tmp_path: Path):
     database = opened(tmp_path / "h.db", ONE)
 

@@ -174,14 +174,14 @@ async def test_entries_are_deleted_by_id_or_all_at_once_and_live_jobs_stay(queue
 async def test_the_oldest_endings_are_forgotten_over_the_limit(database: Database):
     jobs = Jobs(database, keep=50)
     queue = Queue(jobs, lambda _: None)
-    for number in range(200):
+    for number in range(100):
         await end(queue, str(number))
     kept = list(await History(jobs).page())
-    assert kept == [str(number) for number in range(150, 200)]
+    assert kept == [str(number) for number in range(50, 100)]
 
 
 async def test_a_hundred_thousand_jobs_are_paged_and_positioned_quickly(database: Database, jobs: Jobs):
-    graph = json.dumps({str(n): {"class_type": "Text", "inputs": {"text": "x" * 50}} for n in range(10)})
+    graph = json.dumps({"1": {"class_type": "Text", "inputs": {"text": "x" * 50}}})
     rows = [
         (f"{state}{n}", n, state, graph, '["1"]', "{}", 1.0, n if state == "succeeded" else None, state == "succeeded")
         for state in ("succeeded", "queued")

@@ -1,6 +1,5 @@
 """From a request to a job on disk, or to a sentence that says why not."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,7 +56,7 @@ def known(expert: Expert, tmp_path: Path) -> KnownNodes:
 
 @pytest.fixture
 def intake(queue: Queue, known: KnownNodes, expert: Expert) -> Intake:
-    return Intake(queue, known, [expert], new_id=lambda: "fresh")
+    return Intake(queue, known, [expert], Checks(fresh=0), new_id=lambda: "fresh")
 
 
 async def refusal(intake: Intake, **body: Any) -> PromptRejected:
@@ -180,6 +179,21 @@ async def test_a_class_that_is_not_known_is_asked_for_before_it_is_refused(
     assert "Nope does not exist" in rejected.problem.message
 
 
+async def test_many_prompts_with_unknown_classes_do_not_keep_the_worker_from_its_work(
+    queue: Queue, known: KnownNodes, expert: Expert
+):
+    intake, asked = Intake(queue, known, [expert], Checks(fresh=1000)), Told()
+
+    async def catalogue(deadline: float) -> Mapping[str, Declaration]:
+        asked.events.append(asked)  # pyright: ignore[reportArgumentType]  # counts
+        return NODES
+
+    expert.catalogue = catalogue
+    for _ in range(5):
+        await refusal(intake, prompt={"1": {"class_type": "Nope", "inputs": {}}})
+    assert len(asked.events) == 1
+
+
 async def test_before_anything_is_known_of_the_nodes_a_prompt_is_refused_with_the_reason(
     intake: Intake, expert: Expert
 ):
@@ -243,7 +257,7 @@ async def test_a_kept_catalogue_that_is_damaged_is_none(known: KnownNodes, tmp_p
 
 async def test_an_unchanged_catalogue_is_the_same_object(known: KnownNodes, expert: Expert):
     first = await known.refresh()
-    expert.nodes = json.loads(json.dumps({})) or dict(NODES)
+    expert.nodes = dict(NODES)
     assert await known.refresh() is first
     assert known.current() is first
 
