@@ -73,7 +73,7 @@ def status_message(event: Event, graph: Mapping[str, Any]) -> tuple[str, dict[st
                 "node_id": problem.node_id,
                 "node_type": problem.node_type,
                 "executed": list(problem.executed),
-                "exception_message": problem.message,
+                "exception_message": problem.message.rstrip("\n") + "\n",  # clients expect a whole line
                 "exception_type": problem.exception_type,
                 "traceback": list(problem.traceback),
                 "current_inputs": {name: list(values) for name, values in problem.inputs.items()},
