@@ -23,7 +23,10 @@ from execution.events import (
     Succeeded,
 )
 from execution.history import History
+from execution.intake import Checks
+from execution.intake import Intake as CheckedIntake
 from execution.job import Job
+from execution.known_nodes import KnownNodes
 from execution.problems import NodeErrors, Problem, PromptRejected
 from execution.queue import Queue
 from execution.spec import Declaration, InputSpec, OutputSpec
@@ -232,8 +235,10 @@ async def ears(house: House, id: str = "", flags: Mapping[str, Any] | None = Non
 
 
 @contextlib.asynccontextmanager
-async def built(base: Path, options: Options | None = None, multi_user: bool = False) -> AsyncIterator[House]:
-    """A server on a free port, with everything behind it."""
+async def built(
+    base: Path, options: Options | None = None, multi_user: bool = False, checked: bool = False
+) -> AsyncIterator[House]:
+    """A server on a free port, with everything behind it. checked: prompts pass the real intake."""
     options = options or Options(max_upload=1 << 20)
     folders = Folders(base)
     await asyncio.to_thread(folders.make)
@@ -250,15 +255,18 @@ async def built(base: Path, options: Options | None = None, multi_user: bool = F
     queue = Queue(store, hub.publish)
     dispatch = Dispatch(queue, [worker], hub.publish)
     intake, catalogue = Intake(queue), Catalogue()
+    inputs = Inputs(folders.input, folders.output, folders.temp)
+    nodes = KnownNodes([worker], base / "nodes.json")
+    checks = Checks(listing=folders.listing, file_exists=lambda name: inputs.find(name) is not None)
     services = Services(
-        intake=intake,
+        intake=CheckedIntake(queue, nodes, [worker], checks) if checked else intake,
         queue=queue,
         history=History(store),
         dispatch=dispatch,
         catalogue=catalogue,
         hub=hub,
         folders=folders,
-        inputs=Inputs(folders.input, folders.output, folders.temp),
+        inputs=inputs,
         users=Users(folders.user, multi=multi_user),
         settings=UserSettings(),
         logs=RecentLogs(),
