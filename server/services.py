@@ -43,6 +43,10 @@ class Catalogue(Protocol):
         """Every node known; the same object as long as nothing changed."""
         ...
 
+    async def refresh(self, deadline: float) -> Mapping[str, Declaration]:
+        """Ask the worker again; then as `current`. deadline: seconds. Raises NoAnswer."""
+        ...
+
 
 def no_web_directories() -> Mapping[str, Path]:
     return {}

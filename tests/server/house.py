@@ -31,7 +31,7 @@ from execution.problems import NodeErrors, Problem, PromptRejected
 from execution.queue import Queue
 from execution.spec import Declaration, InputSpec, OutputSpec
 from execution.workers.thread import ThreadWorker
-from execution.workers.worker import Emit
+from execution.workers.worker import Emit, NoAnswer
 from server.app import build
 from server.guard import Access
 from server.hub import Hub
@@ -151,7 +151,17 @@ class Intake:
 class Catalogue:
     nodes: Mapping[str, Declaration] = field(default_factory=lambda: DECLARATIONS)
 
+    answer: Mapping[str, Declaration] | None = None
+    deadlines: list[float] = field(default_factory=list[float])
+
     def current(self) -> Mapping[str, Declaration]:
+        return self.nodes
+
+    async def refresh(self, deadline: float) -> Mapping[str, Declaration]:
+        self.deadlines.append(deadline)
+        if self.answer is None:
+            raise NoAnswer("still starting")
+        self.nodes = self.answer
         return self.nodes
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from execution.spec import Declaration
+from execution.spec import Declaration, InputSpec
 from server import definitions
 from tests.server.house import DECLARATIONS, House
 
@@ -55,3 +55,28 @@ async def test_nothing_is_made_again_while_nothing_changed(house: House, monkeyp
 
     monkeypatch.setattr(definitions, "describe_all", fail)
     assert (await ask(house))[0] == 200
+
+
+async def test_before_the_first_word_of_a_worker_clients_are_told_to_ask_again(house: House):
+    house.catalogue.nodes = {}
+    async with house.client.get("/object_info") as response:
+        assert response.status == 503
+        assert (await response.json())["error"]["type"] == "nodes_unknown"
+    house.catalogue.answer = DECLARATIONS
+    assert list((await ask(house))[1]) == list(DECLARATIONS)
+
+
+async def test_choices_that_a_pack_makes_up_are_asked_for_afresh(house: House):
+    def pack(*choices: str) -> dict[str, Declaration]:
+        spec = InputSpec("c", "COMBO", choices=choices)
+        return {"P": Declaration("P", "P", "x", inputs=(spec,), pack="custom_nodes.p")}
+
+    house.catalogue.nodes, house.catalogue.answer = pack("old"), pack("new")
+    assert (await ask(house))[1]["P"]["input"]["required"]["c"] == [["new"]]
+    house.catalogue.answer = None  # a worker that is too busy to answer
+    assert (await ask(house))[1]["P"]["input"]["required"]["c"] == [["new"]]
+
+
+async def test_native_nodes_need_no_question_to_the_worker(house: House):
+    await ask(house)
+    assert house.catalogue.deadlines == []
