@@ -9,18 +9,19 @@ What nodes inside an expansion made lives in the same store, and belongs to ever
 node.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from execution.events import NodeRef
 from execution.signature import Signature, is_once_only
-from execution.size import size_of as default_size_of
+from execution.size import Weight, weigh
 
 
 @dataclass(frozen=True, slots=True)
 class KeepBytes:
-    """Keep results up to this many bytes together, as `size_of` estimates them."""
+    """Keep results up to this many bytes together, as `weigh` estimates them. What results share counts once."""
 
     budget: int = 4 * 2**30
 
@@ -78,7 +79,7 @@ class Entry:
     inner: Sequence[InnerShown] = ()
     children: Sequence[Signature] = ()
     passing: bool = False
-    size: int = 0
+    weight: Weight = field(default_factory=Weight)
     generation: int = 0
 
 
@@ -90,11 +91,12 @@ class Cache:
     """Used from the one thread that runs jobs."""
 
     mode: CacheMode = field(default_factory=KeepBytes)
-    size_of: Callable[[Any], int] = default_size_of
+    weigh: Callable[[Any], Weight] = weigh
     bytes: int = 0
     _entries: dict[Signature, Entry] = field(default_factory=dict[Signature, Entry])
     _generations: dict[int, _Generation] = field(default_factory=dict[int, _Generation])
     _now: int = 0
+    _sharers: Counter[int] = field(default_factory=Counter[int])
     _dropped: dict[Signature, None] = field(default_factory=dict[Signature, None])
 
     def __len__(self) -> int:
@@ -105,6 +107,8 @@ class Cache:
 
     def begin(self, signatures: Iterable[Signature]) -> None:
         """A new prompt, whose nodes are called so. What it can use again becomes part of its generation."""
+        if not self._generations.get(self._now):
+            self._generations.pop(self._now, None)
         self._now += 1
         self._generations[self._now] = {}
         for signature in signatures:
@@ -131,15 +135,15 @@ class Cache:
         if signature in self._entries:
             self._forget(signature)
         if isinstance(self.mode, KeepBytes):
-            entry.size = _ENTRY_BYTES + sum(self.size_of(value) for slot in entry.slots for value in slot)
-            if entry.size > self.mode.budget:
+            entry.weight = self._weight_of(entry)
+            if entry.weight.total > self.mode.budget:
                 self._remember_drop(signature)
                 return
         entry.generation = self._now
         self._entries[signature] = entry
         self._generations.setdefault(self._now, {})[signature] = None
         self._dropped.pop(signature, None)
-        self.bytes += entry.size
+        self._add_weight(entry.weight)
         self._keep_within()
 
     def rename(self, old: Signature, new: Signature) -> None:
@@ -151,7 +155,7 @@ class Cache:
         self._forget(new)
         self._entries[new] = entry
         self._generations.setdefault(entry.generation, {})[new] = None
-        self.bytes += entry.size
+        self._add_weight(entry.weight)
 
     def was_dropped(self, signature: Signature) -> bool:
         """Whether a result of this name was here and had to go."""
@@ -166,6 +170,7 @@ class Cache:
             self._remember_drop(signature)
         self._entries.clear()
         self._generations.clear()
+        self._sharers.clear()
         self.bytes = 0
 
     def _touch(self, signature: Signature, entry: Entry) -> None:
@@ -215,10 +220,31 @@ class Cache:
         entry = self._entries.pop(signature, None)
         if entry is None:
             return
-        self.bytes -= entry.size
+        self._take_weight(entry.weight)
         generation = self._generations.get(entry.generation)
         if generation is not None:
             generation.pop(signature, None)
+
+    def _weight_of(self, entry: Entry) -> Weight:
+        weights = [self.weigh(slot[0] if len(slot) == 1 else slot) for slot in entry.slots]
+        shared = {thing: size for weight in weights for thing, size in weight.shared.items()}
+        return Weight(_ENTRY_BYTES + sum(weight.own for weight in weights), shared)
+
+    def _add_weight(self, weight: Weight) -> None:
+        # A thing is told by its identity, which is its own as long as an entry here holds it.
+        self.bytes += weight.own
+        for thing, size in weight.shared.items():
+            if not self._sharers[thing]:
+                self.bytes += size
+            self._sharers[thing] += 1
+
+    def _take_weight(self, weight: Weight) -> None:
+        self.bytes -= weight.own
+        for thing, size in weight.shared.items():
+            self._sharers[thing] -= 1
+            if not self._sharers[thing]:
+                del self._sharers[thing]
+                self.bytes -= size
 
     def _remember_drop(self, signature: Signature) -> None:
         self._dropped[signature] = None

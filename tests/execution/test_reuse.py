@@ -228,6 +228,45 @@ def test_a_result_larger_than_the_budget_is_used_and_not_kept():
     assert "b" in bench.run(graph).ran
 
 
+class Weights:
+    def __init__(self, nbytes: int):
+        self.nbytes = nbytes
+
+
+def test_what_several_results_share_counts_once():
+    network = Weights(1_000_000)
+
+    class Handle:
+        """As a checkpoint loader and a LoRA loader make them: another object around the same network."""
+
+        def __init__(self) -> None:
+            self.network = network
+
+    cache = Cache(KeepBytes(1_500_000))
+    bench = Bench(NodeSpec(declare("Handle", {"x": "INT"}), lambda x: NodeResult((Handle(),))), cache=cache)  # pyright: ignore[reportUnknownLambdaType]  # any value will do
+    graph: ApiGraph = {}
+    for i in range(3):
+        graph |= {f"h{i}": api("Handle", x=i), f"s{i}": api("Show", x=[f"h{i}", 0])}
+    bench.run(graph)
+    assert len(cache) == 6
+    assert 1_000_000 < cache.bytes < 1_010_000
+    cache.clear()
+    assert cache.bytes == 0
+
+
+def test_the_bytes_are_zero_again_when_all_is_given_up():
+    cache = Cache(KeepBytes())
+    shared, own = Weights(10_000), Weights(20_000)
+    values: list[Any] = [shared, {"samples": shared, "more": [own]}, (own, own)]
+    spec = NodeSpec(declare("Give", {"i": "INT"}), lambda i: NodeResult((values[i],)))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]  # any value will do
+    bench = Bench(spec, cache=cache)
+    for i in range(3):
+        bench.run({"g": api("Give", i=i), "s": api("Show", x=["g", 0])})
+    assert 30_000 < cache.bytes < 40_000
+    cache.trim(0)
+    assert (cache.bytes, len(cache)) == (0, 0)
+
+
 def test_short_memory_can_be_given_back_at_any_time():
     cache = Cache(KeepBytes())
     bench = Bench(cache=cache)
