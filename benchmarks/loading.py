@@ -20,9 +20,9 @@ from pathlib import Path
 
 KINDS = {
     "read": "read the file once",
-    "open": "open: names, shapes, mapping",
-    "load": "load model, text encoder and VAE, touch every page",
-    "convert": "the same in float32, as on a CPU",
+    "load": "load model, text encoder and VAE: mapped",
+    "touch": "the same, and touch every page",
+    "convert": "the same, converted to float32 as for a CPU",
 }
 
 
@@ -43,7 +43,6 @@ def measure(kind: str, path: Path) -> dict[str, float]:
     import torch
     from transformers import CLIPTextModelWithProjection
 
-    from diffusion.checkpoints.read import open_checkpoint
     from diffusion.store import ModelStore, Precision
 
     assert CLIPTextModelWithProjection  # imported above so that the time is that of the file
@@ -54,14 +53,13 @@ def measure(kind: str, path: Path) -> dict[str, float]:
         with path.open("rb", buffering=0) as file:
             while file.readinto(buffer):
                 pass
-    elif kind == "open":
-        open_checkpoint(path)
     else:
-        precision = Precision(None, None, None) if kind == "load" else Precision(torch.float32, torch.float16)
+        precision = Precision() if kind == "convert" else Precision(None, None, None)
         model, encoders, autoencoder = ModelStore(precision).checkpoint(path)
         assert encoders
         assert autoencoder
-        for network in (model.network, *encoders.networks.values(), autoencoder.network):
+        networks = (model.network, *encoders.networks.values(), autoencoder.network)
+        for network in networks if kind != "load" else ():
             for tensor in network.state_dict().values():
                 tensor.view(-1).view(torch.uint8)[::4096].sum()
     seconds = time.perf_counter() - began

@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from diffusion.checkpoints.build import WithoutInitialising
 from diffusion.checkpoints.header import Shape
 from diffusion.families.text_encoders import TextEncoderSpec
 from diffusion.text.tokenise import END_ID
@@ -47,7 +48,7 @@ def build_clip(weights: Mapping[str, Tensor], spec: TextEncoderSpec) -> nn.Modul
         eos_token_id=END_ID,
     )
     config._attn_implementation = "sdpa"  # pyright: ignore[reportPrivateUsage]  # the constructor's is untyped
-    with torch.device("meta"):
+    with torch.device("meta"), WithoutInitialising():
         network: Any = CLIPTextModelWithProjection(config)
     if projection is None:
         network.text_projection = None

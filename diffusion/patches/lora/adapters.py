@@ -134,10 +134,24 @@ def changed(weight: Tensor, tensors: Tensors, strength: float) -> Tensor:
     algorithm = next((DELTAS[role] for role in tensors if role in DELTAS), None)
     if algorithm is None:
         return weight
+    if algorithm is lora and not tensors.keys() & {"mid", "dora_scale"}:
+        return _added_product(
+            weight, tensors["up"].flatten(1), tensors["down"].flatten(1), strength * scale_of(tensors)
+        )
     delta = algorithm(weight, tensors)
     if "dora_scale" in tensors:
         return weight + strength * (dora(weight, delta, tensors["dora_scale"]) - weight)
     return weight + strength * delta
+
+
+def _added_product(weight: Tensor, up: Tensor, down: Tensor, scale: float) -> Tensor:
+    """weight + scale * up @ down in one pass: memory for the product alone would double the time of the usual case."""
+    matrix = weight.flatten(1)
+    if (up.shape[0], down.shape[1]) != matrix.shape or up.shape[1] != down.shape[0]:
+        raise AdapterDoesNotFit(
+            f"factors {tuple(up.shape)} and {tuple(down.shape)} for a weight of shape {tuple(weight.shape)}"
+        )
+    return torch.addmm(matrix, up, down, alpha=scale).reshape(weight.shape)
 
 
 def dora(weight: Tensor, delta: Tensor, magnitude: Tensor) -> Tensor:
