@@ -39,10 +39,10 @@ def sample_euler_cfg_pp(
             x = denoised
             continue
         alpha, alpha_next = marginals.alpha(sigma), marginals.alpha(sigma_next)
-        # A flow at sigma 1 holds no signal: its level in the variance-exploding form is infinite and eta has no say.
+        # A flow at sigma 1 holds no signal: its level in the variance-exploding form is infinite.
         level = sigma / alpha if alpha > 0 else float("inf")
         level_next = sigma_next / alpha_next
-        step = _ANCESTRAL.ancestral(level, level_next, eta if alpha > 0 else 0.0)
+        step = _ANCESTRAL.ancestral(level, level_next, eta)
         direction = slope(x, sigma, unconditional * alpha)
         x = denoised * alpha_next + direction * (alpha_next * step.down)
         if noise is not None and step.up > 0:

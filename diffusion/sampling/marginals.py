@@ -62,8 +62,11 @@ class VarianceExploding:
         return latent + noise * sigma
 
     def ancestral(self, sigma: float, sigma_next: float, eta: float) -> AncestralStep:
-        """The DDPM posterior in this form: deviation s' sqrt(s² - s'²) / s (arXiv:2006.11239), times eta."""
-        up = min(sigma_next, eta * sigma_next * math.sqrt(max(sigma**2 - sigma_next**2, 0.0)) / sigma)
+        """The DDPM posterior in this form: deviation s' sqrt(1 - (s'/s)²) (arXiv:2006.11239), times eta.
+
+        sigma may be infinite.
+        """
+        up = min(sigma_next, eta * sigma_next * math.sqrt(max(1 - (sigma_next / sigma) ** 2, 0.0)))
         return AncestralStep(math.sqrt(sigma_next**2 - up**2), 1.0, up)
 
 

@@ -138,6 +138,28 @@ def test_solvers_follow_a_rectified_flow_too(name: str, options: dict[str, Any])
     torch.testing.assert_close(result, gaussian.solution(x, 0.999, 0.01), rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "euler",
+        "euler_cfg_pp",
+        "heun",
+        "dpm_2",
+        "dpmpp_2m",
+        "dpmpp_2m_cfg_pp",
+        "res_multistep",
+        "deis",
+        "ipndm",
+        "uni_pc",
+    ],
+)
+def test_a_flow_can_start_from_noise_alone(name: str):
+    gaussian = Gaussian(marginals=RectifiedFlow())
+    x = torch.tensor([-2.0, 0.1, 1.0, 2.0], dtype=torch.float64).reshape(4, 1, 1, 1)
+    sigmas = torch.linspace(1.0, 0.01, 101, dtype=torch.float64)
+    torch.testing.assert_close(run(name, gaussian, x, sigmas), gaussian.solution(x, 1.0, 0.01), rtol=0, atol=0.02)
+
+
 def test_adaptive_steps_keep_the_error_within_what_was_asked():
     gaussian = Gaussian()
     x = gaussian.noisy(64, START)

@@ -61,6 +61,14 @@ def test_the_marginals_of_a_flow_are_kept(name: str):
     assert_drawn_from(result, (1 - last) * gaussian.mean, math.hypot((1 - last) * gaussian.deviation, last))
 
 
+@pytest.mark.parametrize("name", ["euler_ancestral", "dpm_2_ancestral", "dpmpp_2s_ancestral", "euler_ancestral_cfg_pp"])
+def test_a_flow_can_start_from_noise_alone(name: str):
+    gaussian = Gaussian(marginals=RectifiedFlow())
+    x = gaussian.noisy(DRAWS, 1.0).float()
+    result = run(name, gaussian, x, torch.linspace(1.0, 0.05, 121, dtype=torch.float64))
+    assert_drawn_from(result, 0.95 * gaussian.mean, math.hypot(0.95 * gaussian.deviation, 0.05))
+
+
 def test_half_the_noise_is_still_the_right_distribution():
     gaussian = Gaussian()
     x = gaussian.noisy(DRAWS, 10.0).float()
