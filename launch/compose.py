@@ -50,9 +50,10 @@ class House:
         await self.dispatch.start()
         await self.nodes.start()
 
-    async def close(self) -> None:
+    async def close(self, drain: float = 0) -> None:
+        """drain: seconds that jobs which run may take to end; what does not goes back to the queue."""
         await self.nodes.close()
-        await self.dispatch.close()
+        await self.dispatch.close(drain)
 
 
 def compose(settings: Settings, folders: Folders, database: Database, logs: RecentLogs) -> House:

@@ -30,6 +30,7 @@ def build_engine(settings: Settings, folders: Folders) -> GraphEngine:
     """An engine with every node there is. Takes seconds: nodes import torch, packs import what they like."""
     inputs = Inputs(folders.input, folders.output, folders.temp)
     outputs = Outputs(folders.output, folders.temp, disable_metadata=not settings.metadata)
+    store = ModelStore(precision(settings.devices))
     executor = Executor(
         with_packs({spec.id: spec for spec in all_nodes()}, settings, folders),
         Cache(cache_mode(settings.caching)),
@@ -37,14 +38,14 @@ def build_engine(settings: Settings, folders: Folders) -> GraphEngine:
             Inputs: inputs,
             Outputs: outputs,
             Folders: folders,
-            ModelStore: ModelStore(precision(settings.devices)),
+            ModelStore: store,
             Previews: Previews(settings.previews.method, settings.previews.size),
         },
         around=torch.inference_mode,
         listing=folders.listing,
         file_exists=lambda name: inputs.find(name) is not None,
     )
-    return GraphEngine(executor, lambda: system(settings))
+    return GraphEngine(executor, lambda: system(settings), unload=store.forget)
 
 
 def with_packs(nodes: Mapping[str, NodeSpec], settings: Settings, folders: Folders) -> dict[str, NodeSpec]:

@@ -29,7 +29,8 @@ from storage.logs import RecentLogs
 
 log = logging.getLogger(__name__)
 
-# How long requests that are under way may take once the server was asked to stop, seconds.
+# How long requests and jobs that are under way may take once the server was asked to stop, seconds. A job that takes
+# longer is begun again by the next server.
 DRAINING = 5.0
 
 
@@ -74,10 +75,10 @@ async def run(settings: Settings, folders: Folders, database: Database, logs: Re
         if settings.quick_test:
             return await quick_test(house)
         await stopping.wait()
-        log.info("stopping")
+        log.info("stopping; what runs has %g s to end, a second Ctrl-C does not wait", DRAINING)
         return 0
     finally:
-        await house.close()
+        await house.close(DRAINING)
         await runner.cleanup()
 
 
