@@ -6,6 +6,9 @@ from execution.history import History
 from server.bodies import json_in_thread, number, read_object, texts_of
 from server.problems import empty
 
+# Records in one answer; asked for more, or for all, a client gets the last so many.
+MOST = 10_000
+
 
 class HistoryRoutes:
     def __init__(self, history: History):
@@ -20,7 +23,8 @@ class HistoryRoutes:
 
     async def page(self, request: web.Request) -> web.Response:
         max_items, offset = number(request, "max_items"), number(request, "offset")
-        entries = await self._history.page(max_items, -1 if offset is None else offset)
+        most = MOST if max_items is None or max_items < 0 else min(max_items, MOST)
+        entries = await self._history.page(most, -1 if offset is None else offset)
         return await json_in_thread(lambda: entries)
 
     async def one(self, request: web.Request) -> web.Response:

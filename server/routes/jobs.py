@@ -15,6 +15,10 @@ STATES = ("pending", "in_progress", "completed", "failed", "cancelled")
 _SORT = ("created_at", "execution_duration")
 
 
+# Of the jobs that ended, the list holds the last so many.
+RECENT = 1_000
+
+
 class _BadQuery(ValueError):
     """What is wrong with the parameters, for the client."""
 
@@ -43,12 +47,14 @@ class JobsRoutes:
             return json_response({"error": str(error)}, status=400)
         workflow = request.query.get("workflow_id") or None
         waiting = await self._waiting()
-        entries = await self._history.page()
+        entries = await self._history.page(RECENT)
 
         def made() -> dict[str, Any]:
-            rows = waiting + [projections.ended(entry) for entry in entries.values()]
+            rows = [projections.ended(entry) for entry in entries.values()] + waiting
             rows = [row for row in rows if row["status"] in states and workflow in (None, row.get("workflow_id"))]
-            rows.sort(key=_duration if sort_by == "execution_duration" else _created, reverse=descending)
+            rows.sort(key=_duration if sort_by == "execution_duration" else _created)
+            if descending:
+                rows.reverse()  # so that of equals, too, the latest comes first
             end = len(rows) if limit is None else offset + limit
             return {
                 "jobs": rows[offset:end],

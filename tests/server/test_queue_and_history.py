@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from execution.problems import NodeErrors, Problem, PromptRejected
+from server.routes import history, jobs
 from tests.server.house import TWO_NODES, House, ears, wait_for_interrupt
 
 SECRETS = {"api_key_comfy_org": "s3cret-key", "auth_token_comfy_org": "s3cret-token"}
@@ -182,6 +183,17 @@ async def test_history_comes_in_pages_oldest_first(house: House):
     assert await page("offset=-1") == "01234"
 
 
+async def test_no_question_reads_the_whole_past_at_once(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(history, "MOST", 2)
+    monkeypatch.setattr(jobs, "RECENT", 2)
+    for n in range(4):
+        await house.history((await house.submit(prompt_id=f"{n}"))["prompt_id"])
+    for query in ("", "?max_items=9", "?max_items=-1"):
+        assert list(await get(house, f"/history{query}")) == ["2", "3"]
+    assert list(await get(house, "/history?offset=1")) == ["1", "2"]
+    assert [job["id"] for job in (await get(house, "/api/jobs"))["jobs"]] == ["3", "2"]
+
+
 async def test_history_can_be_forgotten(house: House):
     for n in range(3):
         await house.history((await house.submit(prompt_id=f"{n}"))["prompt_id"])
@@ -209,8 +221,8 @@ async def test_memory_is_freed_as_asked(house: House, body: dict[str, bool], fre
 async def test_jobs_are_queue_and_history_in_one_list(busy: House):
     workflow = {"extra_pnginfo": {"workflow": {"id": "w1"}}, "create_time": 5}
     await busy.submit(prompt_id="waiting", extra_data=workflow)
-    jobs = (await get(busy, "/api/jobs"))["jobs"]
-    assert {job["id"]: job["status"] for job in jobs} == {"running": "in_progress", "waiting": "pending"}
+    listed = (await get(busy, "/api/jobs"))["jobs"]
+    assert {job["id"]: job["status"] for job in listed} == {"running": "in_progress", "waiting": "pending"}
     assert [job["id"] for job in (await get(busy, "/api/jobs?workflow_id=w1"))["jobs"]] == ["waiting"]
     async with busy.client.post("/api/jobs/running/cancel") as response:
         assert await response.json() == {"cancelled": True}
