@@ -470,6 +470,9 @@ class JobRun:
         before = dict(self._signer.signed)
         for id, signature in self._signer.sign_again().items():
             self._cache.rename(before[id], signature)
+        # The next prompt is compared with this one under the names it will use itself.
+        memory = self._executor.memory
+        memory.remember([self._seen(id) for id in before if memory.get(id) and self._ref(id).parent is None])
 
     def _let_go(self) -> None:
         """Of everything a node may have made; this object itself waits for the garbage collector."""

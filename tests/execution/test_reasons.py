@@ -105,6 +105,20 @@ def test_the_last_time_failed():
     assert reasons(graph, bench=bench) == dict.fromkeys(["1", "2"], "it did not finish the last time")
 
 
+def test_a_switch_that_was_just_decided_is_not_blamed():
+    def graph(n: int) -> ApiGraph:
+        return {
+            "a": api("Number", value=1),
+            "b": api("Number", value=2),
+            "sw": api("Switch", on=1, a=["a", 0], b=["b", 0]),
+            "n": api("Number", value=n),
+            "sum": api("Add", a=["sw", 0], b=["n", 0]),
+            "show": api("Show", x=["sum", 0]),
+        }
+
+    assert reasons(graph(1), graph(2))["sum"] == "upstream node n changed"
+
+
 def test_the_reason_is_told_when_the_node_starts():
     bench = Bench()
     bench.run(prompt())
