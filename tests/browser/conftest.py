@@ -78,6 +78,11 @@ class Running:
         self.port = self._runner.addresses[0][1]
         self.url = f"http://127.0.0.1:{self.port}/"
 
+    async def _settle(self) -> None:
+        """Connections that were told to close do so in the next turns of the loop."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+
     def call(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
 
@@ -89,6 +94,7 @@ class Running:
 
     def stop(self) -> None:
         self.go_down()
+        self.call(self._settle())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
         self.loop.close()
@@ -261,7 +267,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def editor(page: Page, server: Running) -> Editor:
+def editor(server: Running, page: Page) -> Editor:
     page.goto(server.url)
     page.wait_for_function("() => window.heddle?.app.ready && heddle.app.active.graph.nodes.size > 0")
     return Editor(page)

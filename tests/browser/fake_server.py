@@ -69,6 +69,7 @@ class FakeServer:
                 web.post("/api/prompt", self._prompt),
                 web.get("/api/view", self._view),
                 web.post("/api/upload/image", self._upload),
+                web.post("/api/upload/mask", self._upload),
                 web.get("/api/settings", self._settings),
                 web.post("/api/settings/{id}", self._save_setting),
                 web.get("/api/userdata", self._list_userdata),

@@ -103,3 +103,18 @@ def test_a_workflow_is_saved_on_the_server_and_opened_again(editor: Any, page: P
     # Another tab has this document already, so the second one is its own.
     ids = editor.evaluate("() => heddle.app.tabs.map((t) => t.document.id)")
     assert len(set(ids)) == 2
+
+
+def test_run_on_change_queues_each_change_once(editor: Any, page: Page, server: Any):
+    editor.press("Control+k")
+    page.get_by_role("combobox", name="All commands").fill("run on change")
+    editor.press("Enter")
+    size = editor.of_type("EmptyLatentImage")
+    editor.click(editor.widget(size, "width"))
+    editor.type("640")
+    editor.press("Enter")
+    editor.wait(lambda: len(server.fake.prompts) == 1)
+    assert server.fake.prompts[0]["prompt"][size]["inputs"]["width"] == 640
+    editor.wait(lambda: server.fake.history != {})
+    page.wait_for_timeout(600)
+    assert len(server.fake.prompts) == 1, "a seed that moves on by itself is not a change"

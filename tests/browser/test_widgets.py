@@ -1,8 +1,10 @@
 """Values on nodes: typed, scrubbed, chosen, uploaded."""
 
+import io
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -97,3 +99,31 @@ def test_a_switch_on_a_node_flips_with_a_click(editor: Any):
     before = value(editor, node, "resize_source")
     editor.click(editor.widget(node, "resize_source"))
     assert value(editor, node, "resize_source") is not before
+
+
+def test_a_painted_mask_is_stored_as_the_alpha_of_a_copy(editor: Any, page: Page, server: Any):
+    load = editor.add("Load Image")
+    editor.click(editor.title(load), button="right")
+    page.get_by_role("menuitem", name="Draw a mask…").click()
+    canvas = page.get_by_label("Mask: paint with the pointer")
+    editor.wait_until("() => document.querySelector('.mask-stage canvas')?.width === 512")
+    box = canvas.bounding_box()
+    assert box
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    editor.drag((middle[0] - 40, middle[1]), (middle[0] + 40, middle[1]))
+    page.get_by_role("button", name="Use this mask").click()
+    editor.wait(lambda: value(editor, load, "image") == "mask-example.png")
+    alpha = Image.open(io.BytesIO(server.fake.files[("input", "mask-example.png")])).getchannel("A")
+    assert alpha.size == (512, 384)
+    assert alpha.getpixel((256, 192)) == 0
+    assert alpha.getpixel((10, 10)) == 255
+
+
+def test_the_seed_of_the_last_run_can_be_had_again(editor: Any, page: Page, server: Any):
+    sampler = editor.of_type("KSampler")
+    editor.queue()
+    editor.wait(lambda: value(editor, sampler, "seed") != 0)
+    editor.click(editor.title(sampler), button="right")
+    page.get_by_role("menuitem", name="Use the seed of the last run (0)").click()
+    assert value(editor, sampler, "seed") == 0
+    assert value(editor, sampler, "control_after_generate") == "fixed"

@@ -18,6 +18,7 @@ export type Dialog =
   | { readonly kind: "find" }
   | { readonly kind: "connect"; readonly node: NodeId }
   | { readonly kind: "versions" }
+  | { readonly kind: "mask"; readonly node: NodeId; readonly media: MediaRef }
   | { readonly kind: "settings" }
   | { readonly kind: "shortcuts" }
   | { readonly kind: "open" }
@@ -43,6 +44,8 @@ export class App {
   toasts: readonly Toast[] = [];
   jobs: readonly JobItem[] = [];
   remaining = 0;
+  /** Queue by itself after each change, when nothing waits. */
+  live = false;
   connection: Connection = "connecting";
   sidebar: "queue" | "none" | `panel:${string}` = "none";
   readonly extensions = new Extensions(this);

@@ -212,6 +212,10 @@ export const commands: readonly Command[] = [
   command("Run", "run", "Queue", "Ctrl+Enter", ({ runner }) => void runner.queue()),
   command("Run", "run-front", "Queue in front", "Ctrl+Shift+Enter", ({ runner }) => void runner.queue({ front: true })),
   command("Run", "run-four", "Queue four times", "", ({ runner }) => void runner.queue({ count: 4 })),
+  command("Run", "run-live", "Run on change: on or off", "", ({ app }) => {
+    app.live = !app.live;
+    app.notify({ tone: "info", text: app.live ? "Every change is queued by itself." : "Changes are no longer queued by themselves." });
+  }),
   command("Run", "run-selected", "Run only this branch", "Ctrl+Alt+Enter", ({ app, runner }) => {
     const targets = branchTargets(app.active);
     if (targets.length > 0) void runner.queue({ targets });

@@ -5,7 +5,7 @@ import { HttpError, type NodeErrors, http, readNodeErrors } from "../client/http
 import { Socket } from "../client/socket";
 import type { Editor } from "../editor/editor";
 import { advance } from "../graph/control";
-import type { NodeId } from "../graph/document";
+import type { Document, NodeId } from "../graph/document";
 import { type Json, type JsonObject, isObject, text } from "../graph/json";
 import { toPrompt } from "../graph/prompt";
 import { writeWorkflow } from "../graph/save";
@@ -30,6 +30,8 @@ export class Runner {
   private submitting = 0;
   private refreshing: ReturnType<typeof setTimeout> | undefined;
   private firstRun = true;
+  private watched: Document | null = null;
+  private soon: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly app: App) {
     const url = new URL(`ws?clientId=${this.client}`, document.baseURI);
@@ -46,6 +48,24 @@ export class Runner {
 
   start(): void {
     this.socket.open();
+    this.app.subscribe(() => this.watch());
+  }
+
+  /** Run on change: a pause after the last change, and never more than one job waiting. */
+  private watch(): void {
+    const { app } = this;
+    const { active } = app;
+    if (!app.live || active.document === this.watched || active.isLive) return;
+    const first = this.watched === null;
+    this.watched = active.document;
+    clearTimeout(this.soon);
+    if (first) return;
+    const attempt = (): void => {
+      if (!app.live) return;
+      if (app.remaining > 1) this.soon = setTimeout(attempt, 200);
+      else void this.queue().then(() => (this.watched = active.document));
+    };
+    this.soon = setTimeout(attempt, 350);
   }
 
   /** Queues the active document `count` times. With targets, only what those output nodes need runs. */
@@ -64,6 +84,12 @@ export class Runner {
         const workflow = embedded(writeWorkflow(editor.document, app.catalogue));
         const answer = await http.submit({ prompt, workflow, client: this.client, ...(options.front ? { front: true } : {}), ...(options.targets ? { targets: options.targets } : {}) });
         this.owners.set(answer.id, editor);
+        for (const [node, { inputs }] of Object.entries(prompt)) {
+          for (const widget of ["seed", "noise_seed"]) {
+            const seed = inputs[widget];
+            if (typeof seed === "number" || typeof seed === "bigint") editor.run.seeds.set(node, [widget, seed]);
+          }
+        }
         this.report(editor, answer.errors);
         app.extensions.afterQueue(answer.id);
         if (app.settings.seedControl === "after" && !options.targets) editor.amend((document) => advance(document, app.catalogue, Math.random));

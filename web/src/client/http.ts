@@ -126,26 +126,40 @@ export const http = {
 
   /** Uploads into the input folder; the name may come back changed. */
   upload(file: Blob, name: string, progress: (share: number) => void): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const form = new FormData();
-      form.append("image", file, name);
-      form.append("type", "input");
-      const request = new XMLHttpRequest();
-      request.open("POST", address("api/upload/image"));
-      request.upload.onprogress = ({ loaded, total }) => progress(total > 0 ? loaded / total : 0);
-      request.onerror = () => reject(new HttpError(0, null, "The upload did not reach the server."));
-      request.onload = () => {
-        if (request.status !== 200) return reject(new HttpError(request.status, null, request.status === 413 ? `${name} is larger than the server accepts.` : `${name} was refused (${request.status}).`));
-        const answer = parseJson(request.responseText);
-        const stored = isObject(answer) ? text(answer["name"]) : null;
-        const folder = isObject(answer) ? text(answer["subfolder"]) : null;
-        if (stored === null) return reject(new HttpError(request.status, answer, "The server did not say where it put the file."));
-        resolve(folder ? `${folder}/${stored}` : stored);
-      };
-      request.send(form);
-    });
+    const form = new FormData();
+    form.append("image", file, name);
+    form.append("type", "input");
+    return send("api/upload/image", form, name, progress);
+  },
+
+  /** Stores a copy of a picture with the alpha of this one; the server joins them, because a canvas loses hidden colours. */
+  uploadMask(alpha: Blob, name: string, original: MediaRef): Promise<string> {
+    const form = new FormData();
+    form.append("image", alpha, name);
+    form.append("type", "input");
+    form.append("original_ref", JSON.stringify(original));
+    return send("api/upload/mask", form, name, () => undefined);
   },
 };
+
+/** By XMLHttpRequest, which alone can say how far an upload is. */
+function send(path: string, form: FormData, name: string, progress: (share: number) => void): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address(path));
+    request.upload.onprogress = ({ loaded, total }) => progress(total > 0 ? loaded / total : 0);
+    request.onerror = () => reject(new HttpError(0, null, "The upload did not reach the server."));
+    request.onload = () => {
+      if (request.status !== 200) return reject(new HttpError(request.status, null, request.status === 413 ? `${name} is larger than the server accepts.` : `${name} was refused (${request.status}).`));
+      const answer = parseJson(request.responseText);
+      const stored = isObject(answer) ? text(answer["name"]) : null;
+      const folder = isObject(answer) ? text(answer["subfolder"]) : null;
+      if (stored === null) return reject(new HttpError(request.status, answer, "The server did not say where it put the file."));
+      resolve(folder ? `${folder}/${stored}` : stored);
+    };
+    request.send(form);
+  });
+}
 
 export function viewUrl(ref: MediaRef, preview = false): string {
   const query = new URLSearchParams({ filename: ref.filename, subfolder: ref.subfolder, type: ref.type, ...(preview ? { preview: "webp;80" } : {}) });

@@ -43,6 +43,8 @@ export function perform(editor: Editor, intent: Intent, host: Host, options: Opt
       return double(editor, intent.target, intent.at, host);
     case "menu":
       press(editor, intent.target, false);
+      // What a group's menu does, it does to what lies in the group.
+      if (intent.target.kind === "group") editor.select({ ...editor.selection, nodes: groupMembers(editor, intent.target.group).nodes });
       return host.menu(intent.target, intent.at, intent.screen);
     case "box":
       return box(editor, intent.rect, intent.add, intent.live);

@@ -35,6 +35,8 @@ export class RunState {
   readonly text = new Map<string, string>();
   /** Object URLs of live previews. */
   readonly previews = new Map<string, string>();
+  /** The seed each node was last queued with: its widget already shows the next one. */
+  readonly seeds = new Map<string, readonly [widget: string, seed: Json]>();
   startedAt = 0;
   /** Counts changes, so that a view can tell whether it is up to date. */
   version = 0;

@@ -56,7 +56,7 @@ export function Bar(): ReactNode {
         </button>
       )}
       <button type="button" className="button run" title="Queue this workflow (Ctrl+Enter)" onClick={run("run")} disabled={!app.ready}>
-        {icons.play} Queue
+        {icons.play} {app.live ? "Live" : "Queue"}
       </button>
     </header>
   );

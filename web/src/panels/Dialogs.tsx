@@ -12,6 +12,7 @@ import { changeGroup, changeNodes, removeLinks } from "../graph/edit";
 import { parseJson } from "../graph/json";
 import { score } from "../editor/search";
 import { CommandPalette, ComboPicker, ConnectPicker, FindPalette, NodePalette } from "./Palette";
+import { MaskEditor } from "./MaskEditor";
 import { Picker, place } from "./Picker";
 import { icons } from "./icons";
 import { useApp, useContextOf } from "./use-app";
@@ -32,6 +33,8 @@ export function Dialogs(): ReactNode {
       return <ComboPicker node={dialog.node} entryKey={dialog.key} anchor={dialog.anchor} />;
     case "connect":
       return <ConnectPicker {...dialog} />;
+    case "mask":
+      return <MaskEditor {...dialog} />;
     case "versions":
       return <Versions />;
     case "menu":
@@ -122,12 +125,18 @@ function ContextMenu({ target, at, screen }: Of<"menu">): ReactNode {
   const editor = app.active;
   const node = "node" in target ? editor.graph.nodes.get(target.node) : undefined;
   const onNode = node !== undefined;
+  const lastSeed = node ? editor.run.seeds.get(editor.executionId(node.id)) : undefined;
   const close = (): void => app.setDialog(null);
   const act = (id: string): void => {
     close();
     if (id === "cut-link" && target.kind === "link") editor.edit("Remove link", (graph) => removeLinks(graph, new Set([target.link])));
     else if (id === "upload" && "node" in target) void pickFile("image/*").then((file) => (file ? useAsInput(app, file, at, target.node) : undefined));
-    else if (id.startsWith("extension:") && node) app.extensions.menusFor(node)[Number(id.slice(10))]?.run(app.extensions.view(node));
+    else if (id === "mask" && node) {
+      const media = editor.loaded(node);
+      if (media) app.setDialog({ kind: "mask", node: node.id, media });
+    } else if (id === "last-seed" && node && lastSeed) {
+      editor.edit("Use the last seed", (graph) => changeNodes(graph, [node.id], (one) => ({ ...one, values: { ...one.values, [lastSeed[0]]: lastSeed[1], control_after_generate: "fixed" } })));
+    } else if (id.startsWith("extension:") && node) app.extensions.menusFor(node)[Number(id.slice(10))]?.run(app.extensions.view(node));
     else if (id === "palette") app.setDialog({ kind: "palette", at, end: null });
     else byId.get(id)?.run(context);
   };
@@ -149,6 +158,8 @@ function ContextMenu({ target, at, screen }: Of<"menu">): ReactNode {
             {target.kind === "link" && own("cut-link", "Remove this link")}
             {onNode && editor.document.subgraphs.has(node.type) && ["enter", "unpack"].map(item)}
             {onNode && uploadKey(editor, node.id) !== null && own("upload", "Upload an image…")}
+            {onNode && editor.loaded(node) && own("mask", "Draw a mask…")}
+            {onNode && lastSeed && own("last-seed", `Use the seed of the last run (${String(lastSeed[1])})`)}
             {onNode || target.kind === "group" ? ["run-selected", "connect", "duplicate", "mute", "bypass", "collapse", "pin", "frame", "subgraph"].map(item) : [own("palette", "Add node"), ...["undo", "redo", "select-all", "fit", "arrange", "open", "save", "settings"].map(item)]}
             {onNode && app.extensions.menusFor(node).map((entry, i) => own(`extension:${i}`, entry.name))}
             {(onNode || target.kind === "group") && <Separator className="line" />}

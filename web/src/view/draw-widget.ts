@@ -26,7 +26,8 @@ export function drawWidget(ctx: CanvasRenderingContext2D, editor: Editor, node: 
   const [x, y, w, h] = rect;
   const connected = placed.socket !== null && placed.socket.socket.index >= 0 && linkInto(editor.graph, node.id, placed.socket.socket.index) !== undefined;
   const value = editor.value(node, entry.key, entry.spec.initial);
-  const label = entry.role === "control" ? "after run" : (placed.socket?.socket.label ?? entry.input?.label ?? entry.name);
+  const seed = entry.role === "control" ? editor.run.seeds.get(editor.executionId(node.id)) : undefined;
+  const label = entry.role === "control" ? (seed && seed[1] !== node.values?.[seed[0]] ? `last ${String(seed[1])}` : "after run") : (placed.socket?.socket.label ?? entry.input?.label ?? entry.name);
   const note = isNote(node.type);
   if (!note) {
     ctx.beginPath();

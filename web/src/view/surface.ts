@@ -178,9 +178,29 @@ export class Surface implements SurfaceCommands {
     const { spec } = placed.entry;
     if (spec.kind === "toggle") return editor.edit(`Change ${key}`, (graph) => setValue(graph, id, key, editor.value(node, key, spec.initial) !== true));
     if (spec.kind === "combo") return this.app.setDialog({ kind: "combo", node: id, key, anchor: this.onPage(node, placed.rect) });
+    if (spec.kind === "number" && spec.display === "color") return this.pickColor(id, key, this.onPage(node, placed.rect));
     const own = spec.kind === "other" ? this.app.extensions.widgets.get(spec.type) : undefined;
     if (own) return void this.editWith(own, id, key, this.onPage(node, placed.rect));
     this.overlay.focus(id, key);
+  }
+
+  /** The browser's own colour picker, opened where the widget is. */
+  private pickColor(id: NodeId, key: string, [x, y, width, height]: Rect): void {
+    const editor = this.app.active;
+    const input = document.createElement("input");
+    input.type = "color";
+    input.value = `#${Number(editor.graph.nodes.get(id)?.values?.[key] ?? 0).toString(16).padStart(6, "0")}`;
+    input.setAttribute("aria-label", key);
+    input.style.cssText = `position:fixed;left:${x}px;top:${y}px;width:${width}px;height:${height}px;opacity:0;pointer-events:none`;
+    input.oninput = () => editor.edit(`Change ${key}`, (graph) => setValue(graph, id, key, parseInt(input.value.slice(1), 16)), `color ${id} ${key}`);
+    input.onblur = () => input.remove();
+    input.onchange = () => {
+      editor.sealEdits();
+      input.remove();
+    };
+    document.body.append(input);
+    input.focus();
+    input.showPicker();
   }
 
   private async editWith(widget: WidgetEntry, id: NodeId, key: string, [x, y, width, height]: Rect): Promise<void> {
