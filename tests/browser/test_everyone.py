@@ -91,3 +91,23 @@ def test_two_fingers_pan_and_pinch(editor: Any):
     after = editor.evaluate("() => heddle.app.active.viewport")
     assert after["scale"] == pytest.approx(2 * before["scale"])
     assert json.dumps(editor.evaluate("() => heddle.app.active.gesture")) == '{"kind": "idle"}'
+
+
+def test_a_narrow_page_is_a_form_of_the_same_workflow(editor: Any, page: Page, server: Any):
+    page.set_viewport_size({"width": 420, "height": 800})
+    page.reload()
+    form = page.get_by_role("region", name="Workflow as a form")
+    expect(form).to_be_visible()
+    form.get_by_label("steps").fill("12")
+    form.get_by_label("text").first.fill("a red door")
+    form.get_by_label("sampler_name").select_option("heun")
+    page.get_by_role("button", name="Queue", exact=True).click()
+    editor.wait(lambda: len(server.fake.prompts) == 1)
+    sent = server.fake.prompts[0]["prompt"]
+    assert sent[editor.of_type("KSampler")]["inputs"]["steps"] == 12
+    assert sent[editor.of_type("KSampler")]["inputs"]["sampler_name"] == "heun"
+    assert "a red door" in [node["inputs"].get("text") for node in sent.values()]
+    expect(form.get_by_role("button", name="Look at ComfyUI")).to_be_visible()
+    assert serious(page) == []
+    page.get_by_role("button", name="Canvas").click()
+    expect(form).to_have_count(0)

@@ -47,6 +47,8 @@ export class App {
   /** Queue by itself after each change, when nothing waits. */
   live = false;
   connection: Connection = "connecting";
+  /** The linear form instead of the canvas; narrow pages begin with it. */
+  form = typeof matchMedia === "function" && matchMedia("(max-width: 700px)").matches;
   sidebar: "queue" | "none" | `panel:${string}` = "none";
   readonly extensions = new Extensions(this);
   readonly drafts = new Drafts();

@@ -259,6 +259,10 @@ export const commands: readonly Command[] = [
     app.sidebar = app.sidebar === "queue" ? "none" : "queue";
     app.changed();
   }),
+  command("View", "form", "Form or canvas", "", ({ app }) => {
+    app.form = !app.form;
+    app.changed();
+  }),
   command("View", "minimap", "Minimap", "M", ({ app }) => app.set({ minimap: !app.settings.minimap })),
   command("View", "links", "Link style: curves, straight, stepped", "", ({ app }) => app.set({ linkStyle: app.settings.linkStyle === "curve" ? "straight" : app.settings.linkStyle === "straight" ? "stepped" : "curve" })),
   command("View", "theme", "Light or dark", "", ({ app }) => app.set({ theme: app.settings.theme === "light" ? "dark" : "light" })),

@@ -53,6 +53,9 @@ export class Editor {
   private history: History<Document> = emptyHistory;
   private readonly listeners = new Set<() => void>();
   private layouts = new WeakMap<GraphNode, { readonly definition: NodeDefinition | undefined; readonly media: boolean; readonly layout: NodeLayout }>();
+  private readonly views = new Map<string, Viewport>();
+  /** The graph on screen has not been brought into view yet. */
+  unseen = false;
   private liveFrom: Document | null = null;
   /** What the drag in progress needs to remember from its beginning. */
   drag: Drag = {};
@@ -100,6 +103,11 @@ export class Editor {
   }
 
   goTo(path: readonly NodeId[]): void {
+    // Each level is found again as it was left; one never seen is shown whole.
+    this.views.set(this.path.join(":"), this.viewport);
+    const known = this.views.get(path.join(":"));
+    this.viewport = known ?? this.viewport;
+    this.unseen = known === undefined;
     this.path = path;
     this.selection = nothing;
     this.gesture = idle;

@@ -38,6 +38,7 @@ export function Bar(): ReactNode {
         </button>
       </div>
       <span className="grow" />
+      <button type="button" className="button quiet narrow" onClick={run("form")}>{app.form ? "Canvas" : "Form"}</button>
       {app.connection !== "open" && (
         <span className="lost" role="status">
           {app.connection === "lost" ? "Connection lost. Trying again…" : "Connecting…"}

@@ -3,9 +3,15 @@ import { createRoot } from "react-dom/client";
 import type { Context } from "../app/commands";
 import { Bar, Corner } from "./Bar";
 import { Dialogs } from "./Dialogs";
+import { Form } from "./Form";
 import { Queue } from "./Queue";
 import { Toasts } from "./Toasts";
-import { AppContext } from "./use-app";
+import { AppContext, useApp } from "./use-app";
+
+function Panels(): React.ReactNode {
+  const app = useApp();
+  return <>{app.form ? <Form /> : <Corner />}<Dialogs /><Toasts /></>;
+}
 
 export function mountPanels(context: Context): void {
   const into = (id: string, children: React.ReactNode): void => {
@@ -14,5 +20,5 @@ export function mountPanels(context: Context): void {
   };
   into("bar", <Bar />);
   into("side", <Queue />);
-  into("panels", <><Corner /><Dialogs /><Toasts /></>);
+  into("panels", <Panels />);
 }

@@ -53,7 +53,13 @@ export class Surface implements SurfaceCommands {
     this.overlay = new Overlay(app, find("#overlay"), (node, key) => this.host.edit(node, key), () => this.canvas.request());
     this.minimap = new Minimap(app, find("#minimap"), () => [this.width, this.height]);
     this.context = { app, runner, surface: this };
-    this.canvas.frame = () => ({ editor: app.active, looks: this.looks() });
+    this.canvas.frame = () => {
+      if (app.active.unseen) {
+        app.active.unseen = false;
+        this.reveal();
+      }
+      return { editor: app.active, looks: this.looks() };
+    };
     this.canvas.drawn = () => {
       this.overlay.sync(this.canvas.shown);
       if (this.theme) this.minimap.draw(this.theme);
