@@ -23,6 +23,15 @@ def test_without_a_checkpoint_the_first_graph_needs_no_model(page: Page, server:
     assert not {"CheckpointLoaderSimple", "KSampler"} & set(kinds)
 
 
+def test_a_server_that_still_loads_its_nodes_is_waited_for(page: Page, server: Any):
+    known, server.fake.definitions = server.fake.definitions, {}
+    page.goto(server.url)
+    expect(page.get_by_text("Loading nodes…")).to_be_visible()
+    server.fake.definitions = known
+    page.wait_for_function("() => heddle.app.active.graph.nodes.size > 0")
+    expect(page.get_by_text("Loading nodes…")).to_have_count(0)
+
+
 def test_queueing_shows_the_picture_on_the_node_and_in_the_results(editor: Any, page: Page):
     editor.queue()
     save = editor.of_type("SaveImage")

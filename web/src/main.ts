@@ -7,7 +7,7 @@ import { Session } from "./app/session";
 import { loadSettings } from "./app/settings";
 import { http } from "./client/http";
 import { readCatalogue } from "./graph/definitions";
-import { type Json, parseJson } from "./graph/json";
+import { type Json, isObject, parseJson } from "./graph/json";
 import { mountPanels } from "./panels/mount";
 import { Reader } from "./view/reader";
 import { Surface } from "./view/surface";
@@ -36,14 +36,16 @@ window.heddle = {
   run: (command) => byId.get(command)?.run(surface.commands),
 };
 
-/** Asks until the server answers: it may still be starting; the bar says when there is no connection. */
+/** Asks until the server knows its nodes: it answers before they are loaded, and it may still be starting. */
 async function definitions(): Promise<Json> {
-  for (let wait = 500; ; wait = Math.min(5000, wait * 1.5)) {
+  for (let wait = 250; ; wait = Math.min(2000, wait * 1.3)) {
     try {
-      return await http.objectInfo();
+      const info = await http.objectInfo();
+      if (isObject(info) && Object.keys(info).length > 0) return info;
     } catch {
-      await new Promise((resolve) => setTimeout(resolve, wait));
+      // No answer: the bar says that there is no connection.
     }
+    await new Promise((resolve) => setTimeout(resolve, wait));
   }
 }
 

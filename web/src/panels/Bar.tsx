@@ -39,6 +39,7 @@ export function Bar(): ReactNode {
       </div>
       <span className="grow" />
       <button type="button" className="button quiet narrow" onClick={run("form")}>{app.form ? "Canvas" : "Form"}</button>
+      {app.connection === "open" && !app.ready && <span className="faint" role="status">Loading nodes…</span>}
       {app.connection !== "open" && (
         <span className="lost" role="status">
           {app.connection === "lost" ? "Connection lost. Trying again…" : "Connecting…"}
