@@ -53,6 +53,7 @@ class FakeServer:
         self.fail_node: str | None = None
         self.requests: list[str] = []
         self.scripts: dict[str, str] = {}
+        self.templates: dict[str, dict[str, Json]] = {}
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2**26, middlewares=[self._log])
@@ -75,6 +76,8 @@ class FakeServer:
                 web.get("/api/userdata", self._list_userdata),
                 web.get("/api/userdata/{file}", self._read_userdata),
                 web.post("/api/userdata/{file}", self._write_userdata),
+                web.get("/api/workflow_templates", self._list_templates),
+                web.get("/api/workflow_templates/{pack}/{name}.json", self._template),
                 web.get("/api/extensions", self._extensions),
                 web.get("/extensions/{path:.+}", self._script),
                 web.static("/assets", DIST / "assets"),
@@ -251,6 +254,12 @@ class FakeServer:
 
     async def _script(self, request: web.Request) -> web.Response:
         return web.Response(text=self.scripts[request.match_info["path"]], content_type="text/javascript")
+
+    async def _list_templates(self, _request: web.Request) -> web.Response:
+        return web.json_response({pack: list(named) for pack, named in self.templates.items()})
+
+    async def _template(self, request: web.Request) -> web.Response:
+        return web.json_response(self.templates[request.match_info["pack"]][request.match_info["name"]])
 
     async def _settings(self, _request: web.Request) -> web.Response:
         return web.json_response(self.settings)

@@ -118,3 +118,29 @@ def test_run_on_change_queues_each_change_once(editor: Any, page: Page, server: 
     editor.wait(lambda: server.fake.history != {})
     page.wait_for_timeout(600)
     assert len(server.fake.prompts) == 1, "a seed that moves on by itself is not a change"
+
+
+def test_before_a_run_one_sees_what_it_will_compute(editor: Any, server: Any):
+    editor.queue()
+    sampler = editor.of_type("KSampler")
+    save = editor.of_type("SaveImage")
+    # The seed has moved on: the sampler and what follows it are new, the rest is known.
+    editor.wait_until("() => heddle.app.active.run.fresh !== null")
+    fresh = set(editor.evaluate("() => [...heddle.app.active.run.fresh]"))
+    assert fresh == {sampler, editor.of_type("VAEDecode"), save}
+    prompt = next(id for id, n in editor.nodes().items() if n["title"] == "Positive prompt")
+    editor.click(editor.widget(prompt, "text"))
+    editor.type("x")
+    editor.wait_until(f"() => heddle.app.active.run.fresh.has('{prompt}')")
+
+
+def test_templates_of_packs_are_offered_when_opening(editor: Any, page: Page, server: Any):
+    workflow = {
+        "nodes": [{"id": 1, "type": "EmptyImage", "pos": [0, 0], "size": [200, 120]}],
+        "links": [],
+        "version": 0.4,
+    }
+    server.fake.templates = {"some-pack": {"begin here": workflow}}
+    editor.press("Control+O")
+    page.get_by_role("option", name="some-pack/begin here").click()
+    editor.wait(lambda: [n["type"] for n in editor.nodes().values()] == ["EmptyImage"])

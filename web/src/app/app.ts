@@ -31,6 +31,7 @@ export type Dialog =
 
 export interface Toast extends Notice {
   readonly id: number;
+  readonly about?: string;
 }
 
 export class App {
@@ -154,6 +155,13 @@ export class App {
     this.toasts = [...this.toasts.filter((other) => other.text !== notice.text).slice(-3), toast];
     this.changed();
     setTimeout(() => this.dismiss(toast.id), notice.tone === "error" ? 12_000 : 7_000);
+  }
+
+  /** A line that says how far something is; null when it is over. */
+  progress(what: string, text: string | null): void {
+    const others = this.toasts.filter((toast) => toast.about !== what);
+    this.toasts = text === null ? others : [...others, { id: this.nextToast++, tone: "info", text, about: what }];
+    this.changed();
   }
 
   fail(error: unknown): void {

@@ -49,8 +49,8 @@ export async function dropFile(app: App, file: File, at: Point): Promise<void> {
 export async function useAsInput(app: App, file: File, at: Point, node: string | null = null): Promise<void> {
   const editor = app.active;
   try {
-    app.notify({ tone: "info", text: `Uploading ${file.name}…` });
-    const stored = await http.upload(file, file.name || "pasted.png", () => undefined);
+    const name = file.name || "pasted.png";
+    const stored = await http.upload(file, name, (share) => app.progress("upload", share < 1 ? `Uploading ${name}… ${Math.round(share * 100)} %` : null));
     if (node !== null) return setLoaded(editor, node, stored);
     const definition = app.catalogue.get("LoadImage");
     if (!definition) return app.notify({ tone: "error", text: "The server has no node that loads an image." });
@@ -62,6 +62,7 @@ export async function useAsInput(app: App, file: File, at: Point, node: string |
     });
     editor.select({ nodes: new Set([made]) });
   } catch (error) {
+    app.progress("upload", null);
     app.fail(error);
   }
 }
@@ -94,6 +95,14 @@ export async function save(app: App, editor: Editor, name: string, overwrite: bo
 export async function openSaved(app: App, path: string): Promise<void> {
   try {
     openJson(app, await http.readUserdata(`workflows/${path}`), bare(path));
+  } catch (error) {
+    app.fail(error);
+  }
+}
+
+export async function openTemplate(app: App, path: string): Promise<void> {
+  try {
+    openJson(app, await http.readTemplate(path), null);
   } catch (error) {
     app.fail(error);
   }

@@ -7,6 +7,7 @@ import type { Editor } from "../editor/editor";
 import { advance } from "../graph/control";
 import type { Document, NodeId } from "../graph/document";
 import { type Json, type JsonObject, isObject, text } from "../graph/json";
+import { Histories } from "../graph/history";
 import { toPrompt } from "../graph/prompt";
 import { writeWorkflow } from "../graph/save";
 import type { App } from "./app";
@@ -30,6 +31,11 @@ export class Runner {
   private submitting = 0;
   private refreshing: ReturnType<typeof setTimeout> | undefined;
   private firstRun = true;
+  private readonly queued = new Map<string, Document>();
+  private readonly histories = new Histories();
+  private readonly made = new WeakMap<Editor, Set<number>>();
+  private foreseen: Document | null = null;
+  private thinking: ReturnType<typeof setTimeout> | undefined;
   private watched: Document | null = null;
   private soon: ReturnType<typeof setTimeout> | undefined;
 
@@ -48,7 +54,33 @@ export class Runner {
 
   start(): void {
     this.socket.open();
-    this.app.subscribe(() => this.watch());
+    this.app.subscribe(() => {
+      this.watch();
+      this.foresee();
+    });
+  }
+
+  /** The histories that this document's successful runs left behind. */
+  private remember(editor: Editor, ran: Document): void {
+    const made = this.made.get(editor) ?? new Set<number>();
+    for (const number of this.histories.of(toPrompt(ran, this.app.catalogue, { random: () => 0 })).values()) made.add(number);
+    this.made.set(editor, made);
+    this.foreseen = null;
+  }
+
+  /** Marks what the next run would compute, a moment after the last change. */
+  private foresee(): void {
+    const editor = this.app.active;
+    const made = this.made.get(editor);
+    if (!made || editor.document === this.foreseen || editor.isLive) return;
+    this.foreseen = editor.document;
+    clearTimeout(this.thinking);
+    this.thinking = setTimeout(() => {
+      const numbers = this.histories.of(toPrompt(editor.document, this.app.catalogue, { random: () => 0 }));
+      editor.run.fresh = new Set([...numbers].filter(([, number]) => !made.has(number)).map(([id]) => id));
+      editor.run.version++;
+      editor.changed();
+    }, 150);
   }
 
   /** Run on change: a pause after the last change, and never more than one job waiting. */
@@ -79,11 +111,13 @@ export class Runner {
         const before = app.settings.seedControl === "before" && !this.firstRun;
         if (before && !options.targets) editor.amend((document) => advance(document, app.catalogue, Math.random));
         this.firstRun = false;
+        const sent = editor.document;
         const prompt = await app.extensions.beforeQueue(toPrompt(editor.document, app.catalogue));
         if (Object.keys(prompt).length === 0) throw new Error("There is nothing to run: add a node first (Tab).");
         const workflow = embedded(writeWorkflow(editor.document, app.catalogue));
         const answer = await http.submit({ prompt, workflow, client: this.client, ...(options.front ? { front: true } : {}), ...(options.targets ? { targets: options.targets } : {}) });
         this.owners.set(answer.id, editor);
+        this.queued.set(answer.id, sent);
         for (const [node, { inputs }] of Object.entries(prompt)) {
           for (const widget of ["seed", "noise_seed"]) {
             const seed = inputs[widget];
@@ -195,8 +229,11 @@ export class Runner {
       case "interrupted":
         run.finish();
         break;
-      case "success":
+      case "success": {
+        const ran = this.queued.get(message.prompt);
+        if (ran) this.remember(editor, ran);
         break;
+      }
     }
     editor.changed();
   }

@@ -120,6 +120,13 @@ export const http = {
       throw error;
     }
   },
+  /** Workflows that packs bring, as "pack/name". */
+  async templates(): Promise<readonly string[]> {
+    const answer = await call("api/workflow_templates").catch(() => null);
+    if (!isObject(answer)) return [];
+    return Object.entries(answer).flatMap(([pack, names]) => (isArray(names) ? names.map((name) => `${pack}/${String(name)}`) : []));
+  },
+  readTemplate: (path: string): Promise<Json> => call(`api/workflow_templates/${path.split("/").map(encodeURIComponent).join("/")}.json`),
   readUserdata: (path: string): Promise<Json> => call(`api/userdata/${encodeURIComponent(path)}`),
   writeUserdata: (path: string, body: string, overwrite: boolean): Promise<Json> => call(`api/userdata/${encodeURIComponent(path)}?overwrite=${overwrite}`, { method: "POST", body }),
   deleteUserdata: (path: string): Promise<Json> => call(`api/userdata/${encodeURIComponent(path)}`, { method: "DELETE" }),

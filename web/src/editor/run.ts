@@ -38,6 +38,8 @@ export class RunState {
   /** The seed each node was last queued with: its widget already shows the next one. */
   readonly seeds = new Map<string, readonly [widget: string, seed: Json]>();
   startedAt = 0;
+  /** What the next run would compute anew, as far as the page can know; null before anything ran. */
+  fresh: ReadonlySet<string> | null = null;
   /** Counts changes, so that a view can tell whether it is up to date. */
   version = 0;
 

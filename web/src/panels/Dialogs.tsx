@@ -4,7 +4,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { Button, Dialog as AriaDialog, Label, Menu, MenuItem, Modal, ModalOverlay, Radio, RadioGroup, Separator, Switch } from "react-aria-components";
 import type { Dialog } from "../app/app";
 import { byId, commands, keysOf } from "../app/commands";
-import { openEmbedded, openFile, openJson, openSaved, pickFile, save, uploadKey, useAsInput } from "../app/files";
+import { openEmbedded, openFile, openJson, openSaved, openTemplate, pickFile, save, uploadKey, useAsInput } from "../app/files";
 import type { Settings as Values } from "../app/settings";
 import type { Draft } from "../client/drafts";
 import { http, viewUrl } from "../client/http";
@@ -181,8 +181,10 @@ function ContextMenu({ target, at, screen }: Of<"menu">): ReactNode {
 function Open(): ReactNode {
   const app = useApp();
   const [files, setFiles] = useState<readonly string[] | null>(null);
+  const [templates, setTemplates] = useState<readonly string[]>([]);
   useEffect(() => {
     http.workflows().then(setFiles, (error: unknown) => app.fail(error));
+    void http.templates().then(setTemplates);
   }, [app]);
   const disk = async (): Promise<void> => {
     app.setDialog(null);
@@ -193,8 +195,8 @@ function Open(): ReactNode {
     <Picker
       title="Open a workflow"
       placeholder="Saved workflows"
-      find={(words) => (files ?? []).map((path) => ({ path, points: score(words, path) })).filter(({ points }) => points > 0).sort((a, b) => b.points - a.points).map(({ path }) => ({ id: path, label: path.replace(/\.json$/, "") }))}
-      choose={(path) => void openSaved(app, path)}
+      find={(words) => [...(files ?? []), ...templates].map((path) => ({ path, points: score(words, path) })).filter(({ points }) => points > 0).sort((a, b) => b.points - a.points).map(({ path }) => ({ id: path, label: path.replace(/\.json$/, ""), detail: templates.includes(path) ? "template" : "" }))}
+      choose={(path) => void (templates.includes(path) ? openTemplate(app, path) : openSaved(app, path))}
       close={() => app.setDialog(null)}
       empty={files === null ? "Looking…" : "No saved workflows yet. Ctrl+S saves the one you have open."}
       footer={<button type="button" className="button" onClick={() => void disk()}>From this machine… (JSON, PNG, WebP)</button>}

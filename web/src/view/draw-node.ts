@@ -193,11 +193,28 @@ function drawTitle(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNod
   const title = editor.title(node);
   const mark = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : node.pinned ? "pinned" : runMark(run) || looks.badge(node);
   ctx.fillText(cutTo(ctx, title, layout.width - 40 - (mark ? 56 : 0)), 26, middle);
+  if (run?.state !== "running" && willRun(editor, node)) {
+    // Computed anew by the next run; what has no dot comes from what is known already.
+    ctx.beginPath();
+    ctx.arc(layout.width - 10, -TITLE + 8, 2.5, 0, Math.PI * 2);
+    ctx.fillStyle = theme.accent;
+    ctx.fill();
+  }
   if (!mark || node.collapsed) return;
   ctx.font = fonts.small;
   ctx.textAlign = "right";
   ctx.fillStyle = node.mode === BYPASSED ? theme.bypass : theme.faint;
   ctx.fillText(mark, layout.width - 10, middle);
+}
+
+export function willRun(editor: Editor, node: GraphNode): boolean {
+  const { fresh } = editor.run;
+  if (!fresh) return false;
+  const id = editor.executionId(node.id);
+  if (fresh.has(id)) return true;
+  if (!editor.document.subgraphs.has(node.type)) return false;
+  for (const inner of fresh) if (inner.startsWith(`${id}:`)) return true;
+  return false;
 }
 
 function runMark(run: NodeRun | undefined): string {

@@ -2,7 +2,7 @@
 
 import type { App } from "../app/app";
 import type { Editor } from "../editor/editor";
-import { runOf } from "./draw-node";
+import { runOf, willRun } from "./draw-node";
 import { BYPASSED, type Graph, type GraphNode, MUTED, linkInto, wiring } from "../graph/document";
 import { widgetEntries } from "../graph/definitions";
 
@@ -77,6 +77,7 @@ export function describe(editor: Editor, node: GraphNode): string {
   const run = runOf(editor, node);
   if (run?.state === "running") parts.push(run.max > 1 ? `running, ${run.value} of ${run.max}` : "running");
   else if (run) parts.push(run.state);
+  if (willRun(editor, node)) parts.push("will run");
   for (const problem of editor.run.problems) if (problem.node === editor.executionId(node.id)) parts.push(`error: ${problem.message} ${problem.details}`);
   node.inputs.forEach((slot, i) => {
     const link = linkInto(editor.graph, node.id, i);
