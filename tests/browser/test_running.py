@@ -144,3 +144,17 @@ def test_templates_of_packs_are_offered_when_opening(editor: Any, page: Page, se
     editor.press("Control+O")
     page.get_by_role("option", name="some-pack/begin here").click()
     editor.wait(lambda: [n["type"] for n in editor.nodes().values()] == ["EmptyImage"])
+
+
+def test_a_result_is_compared_with_the_one_before(editor: Any, page: Page, server: Any):
+    for count in (1, 2):
+        editor.queue()
+        editor.wait(lambda count=count: len(server.fake.history) == count)
+    editor.wait_until("() => heddle.app.jobs.filter((job) => job.images.length > 0).length === 2")
+    editor.press("q")
+    page.get_by_role("button", name=re.compile("Look at")).first.click()
+    page.get_by_role("button", name="Compare with the result before").click()
+    expect(page.get_by_alt_text(re.compile("The result before"))).to_be_visible()
+    page.get_by_role("slider").fill("80")
+    clip = page.get_by_alt_text(re.compile("The result before")).evaluate("(image) => image.style.clipPath")
+    assert "20%" in clip

@@ -11,13 +11,20 @@ import { type Json, formatJson } from "../graph/json";
 import { writeWorkflow } from "../graph/save";
 import { isWorkflow, readWorkflow } from "../graph/workflow";
 import type { App } from "./app";
+import { fromParameters } from "./parameters";
 
 export const fileText = (app: App, editor: Editor): string => formatJson(writeWorkflow(editor.document, app.catalogue), 2);
 
 /** Opens what a file holds in a new tab. False when it holds no workflow. */
-export function openEmbedded(app: App, { workflow, prompt }: Embedded, name: string | null): boolean {
+export function openEmbedded(app: App, { workflow, prompt, parameters }: Embedded, name: string | null): boolean {
   const source = workflow ?? prompt;
-  if (source === null) return false;
+  if (source === null) {
+    const described = parameters === null ? null : fromParameters(parameters, app.catalogue, crypto.randomUUID());
+    if (!described) return false;
+    app.open(described, name);
+    app.reveal?.();
+    return true;
+  }
   const document = workflow !== null && isWorkflow(workflow) ? readWorkflow(workflow, app.catalogue, () => crypto.randomUUID()) : fromPrompt(source as never, app.catalogue, crypto.randomUUID());
   app.open(document, name);
   app.reveal?.();
@@ -41,7 +48,7 @@ export async function openFile(app: App, file: File): Promise<void> {
 export async function dropFile(app: App, file: File, at: Point): Promise<void> {
   if (!file.type.startsWith("image/")) return openFile(app, file);
   const embedded = await readEmbedded(file);
-  if (embedded.workflow === null && embedded.prompt === null) return useAsInput(app, file, at);
+  if (embedded.workflow === null && embedded.prompt === null && embedded.parameters === null) return useAsInput(app, file, at);
   app.setDialog({ kind: "dropped", file, embedded, at });
 }
 

@@ -56,6 +56,8 @@ function build(steps: readonly Step[], catalogue: Catalogue): Graph | null {
   return graph;
 }
 
+export const textToImage = (catalogue: Catalogue): Graph | null => build(TEXT_TO_IMAGE, catalogue);
+
 export function hasCheckpoint(catalogue: Catalogue): boolean {
   const widget = catalogue.get("CheckpointLoaderSimple")?.inputs[0]?.widget;
   return widget?.kind === "combo" && widget.options.length > 0;

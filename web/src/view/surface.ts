@@ -37,6 +37,7 @@ export class Surface implements SurfaceCommands {
   private lastDown = { time: 0, at: [0, 0] as Point };
   private theme: Theme | null = null;
   private animation = 0;
+  private readonly shown = new Map<string, readonly HTMLImageElement[]>();
 
   constructor(
     private readonly app: App,
@@ -150,7 +151,11 @@ export class Surface implements SurfaceCommands {
     const media = editor.run.media.get(id);
     const loaded = editor.loaded(node);
     const urls = preview ? [preview] : media ? media.map((ref) => viewUrl(ref, true)) : loaded ? [viewUrl(loaded, true)] : [];
-    return urls.flatMap((url) => this.images.get(url) ?? []);
+    const ready = urls.flatMap((url) => this.images.get(url) ?? []);
+    // The picture before stays until the next one is decoded: a preview every few frames must not flicker.
+    if (ready.length < urls.length && urls.length > 0) return this.shown.get(id) ?? ready;
+    this.shown.set(id, ready);
+    return ready;
   }
 
   // What gestures ask for
