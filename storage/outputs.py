@@ -62,15 +62,26 @@ class Series:
         with atomic.partial(self.folder) as (file, part):
             write(file)
             atomic.finish(file, durable)
-            while True:
-                with self._lock:
-                    number, self._next = self._next, self._next + 1
-                path = self.folder / f"{self.name.replace(_BATCH, str(batch))}_{number:0{_COUNTER_DIGITS}}_{extension}"
-                try:
-                    atomic.publish_new(part, path, durable)
-                except FileExistsError:
-                    continue  # another job took this number meanwhile
-                return Saved(path.name, self.subfolder, self.type, path)
+            return self._publish(part, extension, batch)
+
+    def save_path(self, write: Callable[[Path], object], extension: str) -> Saved:
+        """As `save`, for writers that want a path: what they put in the place of the empty file there is published."""
+        with atomic.partial(self.folder) as (file, part):
+            file.close()
+            write(part)
+            return self._publish(part, extension, 0)
+
+    def _publish(self, part: Path, extension: str, batch: int) -> Saved:
+        durable = self.type == "output"
+        while True:
+            with self._lock:
+                number, self._next = self._next, self._next + 1
+            path = self.folder / f"{self.name.replace(_BATCH, str(batch))}_{number:0{_COUNTER_DIGITS}}_{extension}"
+            try:
+                atomic.publish_new(part, path, durable)
+            except FileExistsError:
+                continue  # another job took this number meanwhile
+            return Saved(path.name, self.subfolder, self.type, path)
 
     def save_bytes(self, data: bytes, extension: str, batch: int = 0) -> Saved:
         """Write one file from memory; see `save`."""

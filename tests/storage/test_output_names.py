@@ -163,3 +163,14 @@ def test_a_file_in_the_way_of_a_folder_is_named(outputs: Outputs):
     (outputs.output / "a").touch()
     with pytest.raises(BadName, match="as if it were a folder"):
         outputs.series("a/x")
+
+
+def test_a_writer_that_wants_a_path_may_replace_what_is_there(outputs: Outputs, tmp_path: Path):
+    def write(path: Path) -> None:
+        (tmp_path / "other").write_bytes(b"weights")
+        (tmp_path / "other").replace(path)
+
+    saved = outputs.series("m/x").save_path(write, ".safetensors")
+    assert saved.filename == "x_00001_.safetensors"
+    assert saved.path.read_bytes() == b"weights"
+    assert names(saved.path.parent) == [saved.filename]
