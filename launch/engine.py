@@ -39,7 +39,7 @@ def build_engine(settings: Settings, folders: Folders) -> GraphEngine:
             Outputs: outputs,
             Folders: folders,
             ModelStore: store,
-            Previews: Previews(settings.previews.method, settings.previews.size),
+            Previews: Previews(settings.previews.method, settings.previews.size, folders, store),
         },
         around=torch.inference_mode,
         listing=folders.listing,

@@ -4,28 +4,49 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Literal
 
+from PIL import Image
+
 from diffusion.handles import Model
-from diffusion.images.codec import to_pil
+from diffusion.inspect.preview import Previewer, factor_previewer, taesd_previewer
 from diffusion.sampling.denoiser import OnStep, Step
+from diffusion.store import ModelStore
 from execution.context import Run
+from storage.folders import Folders
 
 JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
 class Previews:
-    """How a latent is shown while it is sampled. size: the longer side at most, pixels."""
+    """How a latent is shown while it is sampled.
+
+    method: "auto" is the quick way, by linear factors; "taesd" a tiny decoder, where its file is in `vae_approx`.
+    size: the longer side at most, pixels. folders, store: for finding and loading tiny decoders.
+    """
 
     method: Literal["none", "auto", "latent2rgb", "taesd"] = "auto"
     size: int = 512
+    folders: Folders | None = None
+    store: ModelStore | None = None
 
-    def jpeg(self, model: Model, step: Step) -> bytes | None:
-        """The first picture of the batch as far as it is known, from the model's linear preview factors."""
-        if self.method == "none" or not model.latent.preview_factors or step.denoised.ndim != 4:
+    def of(self, model: Model) -> Previewer | None:
+        """What shows this model's latents; None for nothing."""
+        if self.method == "none":
             return None
-        picture = to_pil(model.latent.to_preview(step.denoised[:1])[0].nan_to_num(0.0))
-        scale = min(model.latent.downscale, self.size / max(picture.size))
-        picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+        if self.method == "taesd" and self.folders and self.store and model.latent.taesd:
+            names = [name for name in self.folders.files("vae_approx") if name.startswith(model.latent.taesd)]
+            path = self.folders.find("vae_approx", names[0]) if names else None
+            if path is not None:
+                device = next(model.network.parameters()).device
+                return taesd_previewer(self.store.preview_decoder(path).to(device), self.size)
+        return factor_previewer(model.latent, self.size) if model.latent.preview_factors else None
+
+    def jpeg(self, previewer: Previewer, model: Model, step: Step) -> bytes:
+        """The first picture of the batch as far as it is known."""
+        picture = Image.fromarray(previewer(step.denoised[:1])[0].numpy())
+        full = max(step.denoised.shape[-2:]) * model.latent.downscale
+        factor = min(full, self.size) / max(picture.size)
+        picture = picture.resize((max(1, round(picture.width * factor)), max(1, round(picture.height * factor))))
         buffer = BytesIO()
         picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
         return buffer.getvalue()
@@ -33,11 +54,11 @@ class Previews:
 
 def reporting(model: Model, run: Run, previews: Previews) -> OnStep:
     """Progress and a preview after each step of a sampler; raises when the job is to end."""
+    previewer = previews.of(model)
 
     def on_step(step: Step) -> None:
-        image = previews.jpeg(model, step)
-        if image is not None:
-            run.preview(image, "jpeg")
+        if previewer is not None:
+            run.preview(previews.jpeg(previewer, model, step), "jpeg")
         run.progress(step.index + 1, step.steps)
 
     return on_step

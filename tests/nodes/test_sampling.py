@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor
 
 from diffusion.handles import Model
+from diffusion.models.taesd import TaesdConfig, decoder
+from diffusion.store import ModelStore
 from execution.context import JobInterrupted
 from nodes.previews import Previews
+from storage.folders import Folders
+from tests.diffusion.models.oracle import randomised
 from tests.nodes import tiny
 from tests.nodes.conftest import Call, FakeRun
 
@@ -207,3 +213,21 @@ def test_added_noise_is_what_sampling_would_start_from(call: Call, model: Model)
     assert tiny.close(noisy, expected)
     same = call("AddNoise", model=model, **{**sent, "sigmas": torch.empty(0)})["samples"]
     assert torch.equal(same, latent["samples"])
+
+
+def test_a_tiny_decoder_in_its_folder_shows_more(
+    call: Call, settings: dict[str, Any], run: FakeRun, given: dict[str, Any], tmp_path: Path
+):
+    folders = Folders(tmp_path)
+    folder = folders.directories("vae_approx")[0]
+    folder.mkdir(parents=True)
+    network = randomised(decoder(TaesdConfig(4)))
+    save_file(dict(network.state_dict()), folder / "taesd_decoder.safetensors")
+    call("KSampler", **settings)
+    factors = run.previews[-1][0]
+    given["previews"] = Previews("taesd", 512, folders, ModelStore())
+    call("KSampler", **settings)
+    decoded = run.previews[-1][0]
+    assert decoded != factors
+    with Image.open(BytesIO(decoded)) as picture:
+        assert picture.size == (64, 64)
