@@ -24,12 +24,15 @@ from nodes import (
     loaders,
     lora,
     mask,
+    model_merging,
+    model_patches,
     model_sampling,
     primitives,
     sampling,
     sampling_samplers,
     sampling_schedules,
     strings,
+    vision,
 )
 from nodes.declare import Node
 from nodes.signature import DeclarationError
@@ -54,12 +57,15 @@ MODULES: tuple[ModuleType, ...] = (
     loaders,
     lora,
     mask,
+    model_merging,
+    model_patches,
     model_sampling,
     primitives,
     sampling,
     sampling_samplers,
     sampling_schedules,
     strings,
+    vision,
 )
 
 

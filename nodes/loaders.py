@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
+from diffusion import latents
+from diffusion.latents import LatentFormat
 from diffusion.store import ModelStore
 from nodes.declare import node
 from nodes.markers import Choice, Given, Options
@@ -12,6 +14,13 @@ from storage.folders import Folders
 Checkpoint = Annotated[str, Choice.of("checkpoints")]
 TextEncoderFile = Annotated[str, Choice.of("text_encoders")]
 Device = Annotated[str, Choice(["default", "cpu"]), Options({"advanced": True})]
+TINY: dict[str, LatentFormat] = {
+    "taesd": latents.SD15,
+    "taesdxl": latents.SDXL,
+    "taesd3": latents.SD3,
+    "taef1": latents.FLUX,
+}
+"""Tiny VAEs by name, and the latents each stands for."""
 CLIP_TYPES = [
     "stable_diffusion",
     "stable_cascade",
@@ -157,12 +166,26 @@ def vae_loader(
     store: Given[ModelStore],
 ) -> Vae:
     """Load a VAE alone. taesd and its relatives are small and quick, and lose details."""
+    if vae_name in TINY:
+        return store.tiny_autoencoder(*halves(folders, vae_name), latent=TINY[vae_name])
     return store.vae(find(folders, "vae", vae_name))
 
 
 @vae_loader.fingerprint
 def _(*, vae_name: str, folders: Folders) -> object:
+    if vae_name in TINY:
+        return [stamp(path) for path in halves(folders, vae_name)]
     return stamp(find(folders, "vae", vae_name))
+
+
+def halves(folders: Folders, name: str) -> list[Path]:
+    """The encoder and the decoder of a tiny VAE."""
+    files = folders.files("vae_approx")
+    found = [next((f for f in files if f.startswith(f"{name}_{half}")), None) for half in ("encoder", "decoder")]
+    return [
+        find(folders, "vae_approx", file or f"{name}_{half}")
+        for file, half in zip(found, ("encoder", "decoder"), strict=True)
+    ]
 
 
 @node("ControlNetLoader", category="loaders", title="Load ControlNet Model")

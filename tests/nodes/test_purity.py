@@ -60,6 +60,9 @@ SOCKETS: dict[str, Any] = {
     "NOISE": lambda: SeededNoise(3),
     "GUIDER": lambda: Guiding(tiny.model(), Cfg(conditions([(draw(1, 7, 32), {})]))),
     "CONTROL_NET": functools.cache(tiny.control_net),
+    "UPSCALE_MODEL": functools.cache(tiny.upscaler),
+    "CLIP_VISION": functools.cache(tiny.clip_vision),
+    "CLIP_VISION_OUTPUT": lambda: SimpleNamespace(data=[], image_embeds=draw(1, 24)),
     "MODEL": functools.cache(tiny.model),
     "CLIP": functools.cache(tiny.text_encoders),
     "VAE": functools.cache(tiny.autoencoder),
@@ -107,6 +110,8 @@ def same(a: Any, b: Any) -> bool:
 
 def remembered(value: Any) -> Any:
     """A copy to compare with; of a model, sums over its weights."""
+    if isinstance(value, torch.nn.Module):
+        return {name: tensor.double().sum() for name, tensor in value.state_dict().items()}
     networks = [value.network] if hasattr(value, "network") else list(getattr(value, "networks", {}).values())
     if networks:
         return [{name: tensor.double().sum() for name, tensor in each.state_dict().items()} for each in networks]

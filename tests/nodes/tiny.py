@@ -10,7 +10,9 @@ from diffusion.families.sd15 import SD15
 from diffusion.families.sdxl import SDXL
 from diffusion.handles import Autoencoder, ControlNet, Model, TextEncoders
 from diffusion.models.autoencoder import AutoencoderConfig, AutoencoderKL
+from diffusion.models.clip_vision import ClipVisionConfig, build_clip_vision
 from diffusion.models.controlnet import ControlNet as ControlNetwork
+from diffusion.models.rrdb import RRDBConfig, RRDBNet
 from diffusion.models.unet_config import UNetConfig
 from tests.diffusion.models.oracle import randomised
 from tests.diffusion.text.encoders import WIDTH, handle, reference
@@ -51,6 +53,17 @@ def model(in_channels: int = 4) -> Model:
 def autoencoder() -> Autoencoder:
     network = AutoencoderKL(AutoencoderConfig(4, (32, 32, 32, 32), 1, quantised=True))
     return Autoencoder(randomised(network), source="tiny.safetensors")
+
+
+def upscaler() -> RRDBNet:
+    network = RRDBNet(RRDBConfig(3, 3, 8, 4, 1, doublings=1))
+    randomised(network)
+    return network
+
+
+def clip_vision() -> Any:
+    torch.manual_seed(0)
+    return build_clip_vision(ClipVisionConfig(width=32, mlp_width=64, layers=3, patch=14, size=28, projection=24))
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> bool:
