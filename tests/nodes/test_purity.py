@@ -28,6 +28,9 @@ from storage.folders import KINDS, Folders
 from storage.inputs import Inputs
 from tests.nodes import tiny
 
+# torch warns of its own code when something is first compiled.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+
 
 def reads_models(spec: NodeSpec) -> bool:
     """Loaders are tested with files of their own."""
