@@ -143,6 +143,8 @@ class JobRun:
     def _begin(self) -> None:
         job, graph, signed = self._job, self._graph, self._signer.signed
         graph.update(parse(job.graph, self._executor.limits))
+        if missing := [id for id in job.outputs if id not in graph]:
+            raise ValueError(f"the job asks for nodes that its graph does not have: {', '.join(missing)}")
         needed = walk(job.outputs, parents_in(graph))
         if needed.cycles:
             raise DependencyCycle(needed.cycles[0])

@@ -144,6 +144,7 @@ def test_a_job_that_was_never_validated_fails_in_words():
     assert "there is no node 'Nope'" in ending_of({"1": api("Nope")}, "1")
     assert "linked to nodes that do not exist: gone" in ending_of({"1": api("Show", x=["gone", 0])}, "1")
     assert "must be an object" in ending_of({"1": {"class_type": "Show"}}, "1")
+    assert "does not have: 7" in ending_of({"1": api("Show", x=1)}, "7")
     assert "circle" in ending_of({"1": api("Add", a=["1", 0], b=1)}, "1")
 
 
