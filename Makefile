@@ -17,7 +17,8 @@ check: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/python web/make.py check
-	$(BIN)/pytest -n 2 --dist loadgroup
+	# Two processes with one thread each: networks in tests are tiny, and more threads only get in each other's way.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 format: .venv/ready-dev
 	$(BIN)/ruff format .
