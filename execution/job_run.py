@@ -5,7 +5,9 @@ makes. The schedule says who is next. A node that expanded, or asked for a lazy 
 what it waits for, and is stepped again when that is there.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import gc
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -125,7 +127,8 @@ class JobRun:
         decisions = self._executor.decisions.changes
         self._voice.say(Started(job.id, clock()))
         try:
-            self._begin()
+            with collection_paused():
+                self._begin()
             self._loop()
             return Succeeded(job.id, clock(), tuple(self._voice.notes))
         except JobInterrupted:
@@ -518,6 +521,19 @@ class JobRun:
 
     def _seen(self, id: str) -> Seen:
         return Seen(self._graph[id], self._signer.signed[id], self._fingerprints.get(id), self._signer.signed)
+
+
+@contextmanager
+def collection_paused() -> Generator[None]:
+    """Without the garbage collector, for work that only builds up: it would go through a large graph again and again,
+    find nothing, and make the cost grow faster than the graph."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _identity(thing: object) -> int:
