@@ -13,9 +13,10 @@ from server.problems import RequestError
 from server.services import Catalogue
 from storage.folders import Folders
 
-# Seconds to wait for the worker's word: at the very first start, before which nothing is known, and when only its
-# choices may have changed.
-FIRST, MOVING = 30.0, 1.0
+# Seconds for the worker's word: at the very first start, before which nothing is known, and when only its choices may
+# have changed. In that case we wait for a moment; the question goes on without us, and whoever asks next has its
+# answer: a node that holds the interpreter must not hold up the editor.
+FIRST, AGAIN, MOMENT = 30.0, 2.0, 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Definitions:
         self._catalogue, self._folders = catalogue, folders
         self._last: Described | None = None
         self._making = asyncio.Lock()
+        self._asking: asyncio.Task[Mapping[str, Declaration]] | None = None
 
     async def all(self) -> Described:
         """Every node. Asking again while nothing changed costs a look at the folders' time stamps.
@@ -53,11 +55,15 @@ class Definitions:
         known = self._catalogue.current()
         if known and not has_moving_choices(known):
             return known
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._catalogue.refresh(AGAIN if known else FIRST))
+            self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may come for it
+        await asyncio.wait({self._asking}, timeout=MOMENT if known else None)
+        if known and (not self._asking.done() or self._asking.exception() is not None):
+            return known
         try:
-            return await self._catalogue.refresh(MOVING if known else FIRST)
+            return self._asking.result()
         except NoAnswer as silent:
-            if known:
-                return known
             raise RequestError(
                 503, "nodes_unknown", "The worker has not yet said which nodes there are; ask again", str(silent)
             ) from None
