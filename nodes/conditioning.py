@@ -3,12 +3,12 @@
 A conditioning is a list of pairs [embeddings, dict]; changing it means making new pairs and new dicts.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from diffusion.sampling import conditioning as library
 from diffusion.text.embeddings import EmbeddingFolders
 from diffusion.text.encode import Encoded, encode, prompt_tokens
 from execution.context import Run
@@ -130,31 +130,29 @@ def conditioning_average(
     conditioning_to_strength: Annotated[float, Number(0.0, 1.0, step=0.01)] = 1.0,
 ) -> Conditioning:
     """Mix the embeddings of two prompts; 1 keeps the first. Only the first part of the second is used."""
-    other, other_extras = only_first(conditioning_from)
-    mixed: list[list[Any]] = []
-    for embeddings, extras in conditioning_to:
-        length = embeddings.shape[1]
-        fitted = F.pad(other[:, :length], (0, 0, 0, max(0, length - other.shape[1])))
-        values = dict(extras)
-        pooled = other_extras.get("pooled_output")
-        if pooled is not None:
-            values["pooled_output"] = torch.lerp(pooled, extras.get("pooled_output", pooled), conditioning_to_strength)
-        mixed.append([torch.lerp(fitted, embeddings, conditioning_to_strength), values])
-    return mixed
+    first = at_least_one(conditioning_from)
+    return as_lists(library.averaged(pairs(conditioning_to), pairs(first), conditioning_to_strength))
 
 
 @node("ConditioningConcat", category="conditioning", title="Conditioning (Concat)")
 def conditioning_concat(*, conditioning_to: Conditioning, conditioning_from: Conditioning) -> Conditioning:
     """Put the embeddings of one prompt after those of another. Only the first part of the second is used."""
-    other, _ = only_first(conditioning_from)
-    return [[torch.cat((embeddings, other), dim=1), dict(extras)] for embeddings, extras in conditioning_to]
+    return as_lists(library.concatenated(pairs(conditioning_to), pairs(at_least_one(conditioning_from))))
 
 
-def only_first(conditioning: ConditioningList) -> tuple[Tensor, dict[str, Any]]:
+def at_least_one(conditioning: ConditioningList) -> ConditioningList:
     if not conditioning:
         raise ValueError("expected a conditioning with at least one entry, got an empty one")
-    embeddings, extras = conditioning[0]
-    return embeddings, dict(extras)
+    return conditioning
+
+
+def pairs(conditioning: ConditioningList) -> list[tuple[Tensor, Mapping[str, Any]]]:
+    return [(embeddings, extras) for embeddings, extras in conditioning]
+
+
+def as_lists(entries: Sequence[tuple[Tensor, dict[str, Any]]]) -> list[list[Any]]:
+    """In the form that travels between nodes."""
+    return [[embeddings, extras] for embeddings, extras in entries]
 
 
 @node("ConditioningSetArea", category="conditioning", title="Conditioning (Set Area)")
@@ -220,11 +218,4 @@ def conditioning_set_timestep_range(
 @node("ConditioningZeroOut", category="advanced/conditioning")
 def conditioning_zero_out(*, conditioning: Conditioning) -> Conditioning:
     """Replace embeddings by zeros: no prompt at all, which is not the same as an empty one."""
-    emptied: list[list[Any]] = []
-    for embeddings, extras in conditioning:
-        values = dict(extras)
-        for key in ("pooled_output", "conditioning_lyrics"):
-            if values.get(key) is not None:
-                values[key] = torch.zeros_like(values[key])
-        emptied.append([torch.zeros_like(embeddings), values])
-    return emptied
+    return as_lists(library.zeroed(pairs(conditioning)))
