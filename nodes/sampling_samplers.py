@@ -180,6 +180,21 @@ def sampler_sa_solver(
     )
 
 
+@node("SamplerLCMUpscale", category="sampling/custom_sampling/samplers", modern=True)
+def sampler_lcm_upscale(
+    *,
+    scale_ratio: Annotated[float, Number(0.1, 20.0, step=0.01)] = 1.0,
+    scale_steps: Annotated[int, Number(-1, 1000, step=1)] = -1,
+    upscale_method: Annotated[str, Choice(["bislerp", "nearest-exact", "bilinear", "area", "bicubic"])],
+) -> Sampler:
+    """LCM steps in which the latent grows.
+
+    scale_ratio: how large it is at the end, relative to the start.
+    scale_steps: how many steps to grow in; -1 is half of them.
+    """
+    return sampler("lcm_upscale", scale_ratio=scale_ratio, scale_steps=scale_steps, upscale_method=upscale_method)
+
+
 @dataclass(frozen=True)
 class SeededNoise:
     seed: int

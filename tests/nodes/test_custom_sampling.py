@@ -157,6 +157,12 @@ def test_the_stochastic_adams_solver_carries_its_options(call: Call, model: Any)
     assert (made.options["use_pece"], made.options["predictor_order"], made.options["eta"]) == (True, 2, 1.0)
 
 
+def test_a_sampler_whose_latent_grows_carries_how_far(call: Call):
+    made = call("SamplerLCMUpscale", scale_ratio=1.5, scale_steps=2, upscale_method="bislerp")
+    assert (made.options["scale_ratio"], made.options["scale_steps"]) == (1.5, 2)
+    assert made.options["upscale_method"] == "bislerp"
+
+
 def test_one_seed_is_one_noise(call: Call):
     noise = call("RandomNoise", noise_seed=0)
     drawn = noise.generate_noise({"samples": torch.zeros(1, 4, 8, 8)})
