@@ -13,7 +13,6 @@ from aiohttp import web
 from execution.dispatch import Dispatch
 from execution.history import History
 from execution.intake import Checks, Intake
-from execution.job import Job
 from execution.known_nodes import KnownNodes
 from execution.queue import Queue
 from execution.workers.process import ProcessWorker
@@ -60,12 +59,7 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
     """Build the server's parts. database: open. Call it where an event loop runs."""
     network = settings.network
     access = access_of(network)
-    offered = features(network.max_upload)
-
-    def job_of(prompt_id: str) -> Job | None:
-        return next((held.job for held in dispatch.running if held.job.id == prompt_id), None)
-
-    hub = Hub(job_of, lambda: queue.remaining, offered)
+    hub = Hub(lambda id: dispatch.running_job(id), lambda: queue.remaining, features(network.max_upload))
     jobs = Jobs(database)
     queue = Queue(jobs, hub.publish)
     worker = ProcessWorker(worker_command(settings), directory=Path.cwd(), overhear=hub.publish)
@@ -73,7 +67,7 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
     inputs = Inputs(folders.input, folders.output, folders.temp)
     nodes = KnownNodes([worker], settings.paths.state / "catalogue.json")
     nodes.load()
-    checks = Checks(folders.listing, lambda name: inputs.find(name) is not None)
+    checks = Checks(folders.listing, inputs.has)
     services = Services(
         intake=Intake(queue, nodes, [worker], checks),
         queue=queue,

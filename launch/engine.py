@@ -43,7 +43,7 @@ def build_engine(settings: Settings, folders: Folders) -> GraphEngine:
         },
         around=torch.inference_mode,
         listing=folders.listing,
-        file_exists=lambda name: inputs.find(name) is not None,
+        file_exists=inputs.has,
     )
     return GraphEngine(executor, lambda: system(settings), unload=store.forget)
 

@@ -38,6 +38,10 @@ class Inputs:
             return None
         return path if path.is_file() else None
 
+    def has(self, name: str) -> bool:
+        """Whether that name leads to a file."""
+        return self.find(name) is not None
+
     def files(self, kind: FileKind = "input") -> list[str]:
         """Names of the files directly in the folder, sorted."""
         return input_files(self._roots[kind])

@@ -151,9 +151,7 @@ def job_of(
     """A validated job. Raises Unusable with every complaint, one a line."""
     inputs = Inputs(folders.input, folders.output, folders.temp)
     try:
-        valid = validate(
-            parse(prompt), catalogue, listing=folders.listing, file_exists=lambda name: inputs.find(name) is not None
-        )
+        valid = validate(parse(prompt), catalogue, listing=folders.listing, file_exists=inputs.has)
     except PromptRejected as rejected:
         lines = [str(rejected)]
         for id, errors in rejected.node_errors.items():
