@@ -7,7 +7,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL as TheirAutoencoderKL
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
-from diffusion.families.diffusers_autoencoder import autoencoder_from_diffusers
+from diffusion.checkpoints.layouts.autoencoder import autoencoder_table
 from diffusion.models.autoencoder import AutoencoderKL, read_autoencoder_config
 from diffusion.models.taesd import TaesdConfig, TinyAutoencoder, read_taesd_config
 from tests.diffusion import inventory
@@ -15,6 +15,11 @@ from tests.diffusion.models.oracle import TOLERANCE, copy_weights, randomised, r
 
 PUBLISHED = ("vae_kl_f8_4ch", "vae_16ch")
 WIDTHS = (32, 64, 96, 96)
+
+
+def published_names(shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
+    """diffusers' name → ours, by the table that checkpoints are read with."""
+    return {name: part.name for name, (part,) in autoencoder_table(shapes).items()}
 
 
 def kl_pair(latent_channels: int) -> tuple[AutoencoderKL, Any]:
@@ -31,8 +36,7 @@ def kl_pair(latent_channels: int) -> tuple[AutoencoderKL, Any]:
     )
     randomised(theirs)
     shapes = {key: tuple(tensor.shape) for key, tensor in theirs.state_dict().items()}
-    names = autoencoder_from_diffusers(shapes)
-    assert names is not None
+    names = published_names(shapes)
     config = read_autoencoder_config({ours: shapes[key] for key, ours in names.items()})
     assert config is not None
     assert config.widths == WIDTHS
@@ -73,8 +77,7 @@ def test_nothing_else_is_taken_for_an_autoencoder(name: str):
 
 
 def test_renaming_a_diffusers_autoencoder_gives_the_published_names():
-    names = autoencoder_from_diffusers(inventory.shapes("vae_kl_f8_4ch_diffusers"))
-    assert names is not None
+    names = published_names(inventory.shapes("vae_kl_f8_4ch_diffusers"))
     assert set(names.values()) == set(inventory.shapes("vae_kl_f8_4ch"))
     assert set(names) == set(inventory.shapes("vae_kl_f8_4ch_diffusers"))
 
@@ -84,8 +87,7 @@ def test_the_older_names_of_diffusers_attention_are_known():
     shapes = inventory.shapes("vae_kl_f8_4ch_diffusers")
     for new, old in older.items():
         shapes = {key.replace(f"attentions.0.{new}.", f"attentions.0.{old}."): s for key, s in shapes.items()}
-    names = autoencoder_from_diffusers(shapes)
-    assert names is not None
+    names = published_names(shapes)
     assert set(names.values()) == set(inventory.shapes("vae_kl_f8_4ch"))
 
 

@@ -7,27 +7,12 @@ import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
+from benchmarks.sampling import CONFIGS as PUBLISHED
 from diffusion.families.registry import recognise
 from tests.diffusion import inventory
 from tests.diffusion.models.oracle import TOLERANCE, relative_error
 
-CONFIGS: dict[str, dict[str, Any]] = {
-    "unet_sd15": {"cross_attention_dim": 768, "attention_head_dim": 8},
-    "unet_sdxl": {
-        "block_out_channels": (320, 640, 1280),
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        "cross_attention_dim": 2048,
-        "attention_head_dim": (5, 10, 20),
-        "transformer_layers_per_block": (1, 2, 10),
-        "use_linear_projection": True,
-        "addition_embed_type": "text_time",
-        "addition_time_embed_dim": 256,
-        "projection_class_embeddings_input_dim": 2816,
-    },
-}
-
-
+CONFIGS = {f"unet_{name}": config for name, config in PUBLISHED.items()}
 NEEDED = {"unet_sd15": 5 * 2**30, "unet_sdxl": 13 * 2**30}
 """Bytes. The weights, 3.4 and 10.3 GB, are there once: both networks share them."""
 
