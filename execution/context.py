@@ -1,6 +1,6 @@
 """What a node may know and do while it runs, handed to it as `Given[Run]`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from execution.events import NodeRef
@@ -8,6 +8,27 @@ from execution.events import NodeRef
 
 class JobInterrupted(BaseException):
     """The user wants this job to end. Not an Exception: a node's own `except Exception` must not swallow it."""
+
+
+class RunningGraph(Protocol):
+    """The graph of a running job as it stands: what was submitted, and the nodes that nodes have become since."""
+
+    @property
+    def submitted(self) -> Mapping[str, Any]:
+        """The graph as submitted, API form."""
+        ...
+
+    def ids(self) -> Sequence[str]:
+        """Every node there is by now, those of the submitted graph first."""
+        ...
+
+    def node(self, id: str) -> Mapping[str, Any]:
+        """A node in API form. Raises KeyError for an id that nobody has."""
+        ...
+
+    def ref(self, id: str) -> NodeRef:
+        """Where a node stands. Raises KeyError as `node`."""
+        ...
 
 
 class Run(Protocol):
@@ -27,6 +48,11 @@ class Run(Protocol):
     @property
     def prompt(self) -> Mapping[str, Any]:
         """The graph as submitted, API form; written into saved files."""
+        ...
+
+    @property
+    def graph(self) -> RunningGraph:
+        """The graph as it stands, nodes of expansions included. Empty once the job has ended."""
         ...
 
     @property

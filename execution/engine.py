@@ -8,7 +8,7 @@ from execution.executor import Executor
 from execution.failure import exception_type, message_of, traceback_of
 from execution.hooks import judge
 from execution.job import Job
-from execution.node_run import Emit
+from execution.node_run import Emit, asked
 from execution.registry import catalogue_of
 from execution.spec import Declaration
 from execution.tasks import Tasks
@@ -57,7 +57,13 @@ class GraphEngine:
         kind = self._executor.kinds(question.class_type)
         try:
             answer, names = judge(
-                kind, question.values, question.linked, question.types, self._executor.capabilities, tasks.finish
+                kind,
+                asked(question.node),
+                question.values,
+                question.linked,
+                question.types,
+                self._executor.capabilities,
+                tasks.finish,
             )
         except Exception as error:
             return Verdict(question.node, "", (), (exception_type(error), message_of(error), traceback_of(error)))

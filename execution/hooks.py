@@ -68,6 +68,7 @@ def links_wanted(
 
 def judge(
     kind: Kind,
+    run: Run,
     values: Mapping[str, Any],
     linked: Sequence[str],
     types: Mapping[str, Any],
@@ -82,7 +83,7 @@ def judge(
     names = [name for name in arguments if name in kind.declared]
     if kind.check_takes is not None and "input_types" in kind.check_takes:
         arguments["input_types"] = dict(types)
-    given = capabilities_for(kind.spec, capabilities, kind.check_takes, None)
+    given = capabilities_for(kind.spec, capabilities, kind.check_takes, run)
     answer = hook(**arguments, **given)
     return (finish(answer) if isawaitable(answer) else answer), names
 

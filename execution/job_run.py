@@ -37,7 +37,7 @@ from execution.hooks import fingerprint, links_wanted
 from execution.input_rules import RuleBook
 from execution.job import Job
 from execution.kind import Kind, capabilities_for
-from execution.node_run import NodeRun, Voice, executing
+from execution.node_run import GraphView, NodeRun, Voice, executing
 from execution.prompt import Node, parse
 from execution.schedule import Schedule
 from execution.signature import Signer
@@ -103,6 +103,7 @@ class JobRun:
         self._kinds = cache(executor.kinds)  # one state of the registry for the whole job
         self._graph: dict[str, Node] = {}
         self._refs: dict[str, NodeRef] = {}
+        self._view = GraphView(job.graph, self._graph, self._ref)
         self._fingerprints: dict[str, Any] = {}
         self._signer = Signer(self._graph, self._kinds, executor.decisions, executor.once, self._fingerprints)
         self._results = WorkingSet(self._cache)
@@ -512,7 +513,9 @@ class JobRun:
 
     def _run_of(self, id: str, list_index: int = 0) -> NodeRun:
         job = self._job
-        return NodeRun(job.id, self._ref(id), job.graph, job.extra, self._voice, self._should_stop, list_index)
+        return NodeRun(
+            job.id, self._ref(id), job.graph, job.extra, self._voice, self._should_stop, list_index, self._view
+        )
 
     def _instance(self, id: str, kind: Kind) -> object | None:
         if kind.spec.new_instance is None:

@@ -2,13 +2,14 @@
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from execution.context import JobInterrupted
+from execution.context import JobInterrupted, RunningGraph
 from execution.events import Event, NodeRef, Preview, Progress, Text
+from execution.prompt import Node
 
 Emit = Callable[[Event], None]
 
@@ -35,6 +36,26 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class GraphView:
+    """`context.RunningGraph` over the nodes of a job; `locate` says where a node stands."""
+
+    submitted: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    nodes: Mapping[str, Node] = field(default_factory=dict[str, Node])
+    locate: Callable[[str], NodeRef] = lambda id: NodeRef(id, id, None, id)
+
+    def ids(self) -> Sequence[str]:
+        return tuple(self.nodes)
+
+    def node(self, id: str) -> Mapping[str, Any]:
+        return self.nodes[id].raw
+
+    def ref(self, id: str) -> NodeRef:
+        if id not in self.nodes:
+            raise KeyError(id)
+        return self.locate(id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class NodeRun:
     """`context.Run` for one call of a node."""
 
@@ -45,6 +66,7 @@ class NodeRun:
     voice: Voice
     should_stop: Callable[[], bool]
     list_index: int = 0
+    graph: RunningGraph = field(default_factory=GraphView)
 
     def check(self) -> None:
         if self.should_stop():
@@ -64,6 +86,11 @@ class NodeRun:
 
     def note(self, sentence: str) -> None:
         self.voice.notes.append(sentence)
+
+
+def asked(id: str) -> NodeRun:
+    """What a validator sees of a run: the id of its node, and nothing else, because nothing runs yet."""
+    return NodeRun("", NodeRef(id, id, None, id), {}, {}, Voice(lambda _: None), lambda: False)
 
 
 # Which call is running in this thread or task; for code that was not handed its `Run`.
