@@ -9,6 +9,7 @@ from server.cancelling import Cancelling
 from server.definitions import Definitions
 from server.pictures import Pictures
 from server.routes.assets import AssetRoutes
+from server.routes.drafts import DraftRoutes
 from server.routes.editor import EditorRoutes
 from server.routes.embeddings import EmbeddingRoutes
 from server.routes.experiment import ExperimentRoutes
@@ -75,6 +76,7 @@ def build(services: Services) -> web.Application:
         UserRoutes(s.users).table(),
         SettingsRoutes(s.users, s.settings).table(),
         UserDataRoutes(s.users).table(),
+        DraftRoutes(s.users).table(),
         SocketRoutes(s.hub).table(),
         HealthRoutes(s.dispatch.workers, s.queue).table(),
         editor.table(),

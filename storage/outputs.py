@@ -69,6 +69,8 @@ class Series:
         with atomic.partial(self.folder) as (file, part):
             file.close()
             write(part)
+            with part.open("rb+") as written:
+                atomic.finish(written, self.type == "output")
             return self._publish(part, extension, 0)
 
     def _publish(self, part: Path, extension: str, batch: int) -> Saved:

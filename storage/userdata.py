@@ -1,27 +1,39 @@
-"""Files that belong to one user: workflows, style sheets, whatever the editor and packs keep."""
+"""Files that belong to one user: workflows, style sheets, whatever the editor and packs keep.
 
+A file is replaced in one step, and only if it is still what the writer believes it to be, when the writer says what
+that is. Workflows leave their earlier contents behind (`versions`)."""
+
+import filecmp
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage import atomic
+from storage import atomic, drafts, versions
 from storage.incoming import Incoming
-from storage.names import BadName, beneath, parts
+from storage.names import BadName, beneath, parts, shown
+from storage.versions import Version, Versions
+
+WORKFLOWS = "workflows"  # files beneath this folder keep their earlier contents
 
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """path: relative, "/" between its parts. size: bytes. modified, created: seconds since the epoch."""
+    """path: relative, "/" between its parts. size: bytes. modified, created: seconds since the epoch. tag: see
+    `tag_of`."""
 
     path: str
     size: int
     modified: float
     created: float
+    tag: str
 
     def shown(self) -> dict[str, Any]:
-        return asdict(self)
+        """As clients know it; they get the tag as a header."""
+        return {"path": self.path, "size": self.size, "modified": self.modified, "created": self.created}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +57,52 @@ class Entry:
         }
 
 
+class ChangedMeanwhile(RuntimeError):
+    """The file is not what the writer took it for; nothing was done. tag: of what it is now, None when it is gone."""
+
+    def __init__(self, name: str, tag: str | None):
+        self.name, self.tag = name, tag
+        what = "does not exist any more" if tag is None else "was changed by someone else meanwhile"
+        super().__init__(f"{shown(name)} {what}")
+
+
+Condition = Callable[[str | None], bool]
+"""Given the tag of what a file holds now, None when there is no file: whether it may be changed."""
+
+
+def always(_: str | None) -> bool:
+    return True
+
+
+def tag_of(path: Path) -> str | None:
+    """A word for what a file holds, without reading it; None when there is none. As aiohttp makes its ETags."""
+    try:
+        return _tag(path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _tag(stat: os.stat_result) -> str:
+    return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
+
+
 class UserData:
     """The files beneath one user's folder. Names are relative to it; BadName for those that lead outside.
 
-    All methods block on the disk."""
+    lock: held while a file is looked at and replaced; shared by everyone who writes there. All methods block on the
+    disk. Those that change a file raise ChangedMeanwhile when their condition does not hold for what it is."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, lock: AbstractContextManager[Any] | None = None):
         self.folder = folder
+        self._lock = lock or threading.Lock()
+        self._versions = Versions(folder)
 
     def path(self, name: str) -> Path:
-        if not parts(name):
+        pieces = parts(name)
+        if not pieces:
             raise BadName(name, "is no file name")
+        if pieces[0] in (versions.FOLDER, drafts.FOLDER):
+            raise BadName(name, "is kept by the program; ask for versions and drafts instead")
         return beneath(self.folder, name)
 
     def files(self, directory: str, recurse: bool = False) -> list[FileInfo]:
@@ -92,34 +139,73 @@ class UserData:
         """Begin to receive a file for `store`."""
         return Incoming(self.folder)
 
-    def store(self, incoming: Incoming, name: str, overwrite: bool = True) -> FileInfo:
+    def store(self, incoming: Incoming, name: str, overwrite: bool = True, condition: Condition = always) -> FileInfo:
         """Put what came in its place. Raises FileExistsError when it is taken and must not be replaced."""
         target = self.path(name)
         self._make_room(target, name)
         incoming.finish()
-        if overwrite:
-            atomic.publish_over(incoming.path, target)
-        else:
-            atomic.publish_new(incoming.path, target)
-        return _info(target, self.folder.resolve())
+        with self._lock:
+            self._check(target, name, condition)
+            if not overwrite:
+                atomic.publish_new(incoming.path, target)
+            elif not (target.is_file() and filecmp.cmp(incoming.path, target, shallow=False)):
+                self._keep(target)
+                _make_newer(incoming.path, target)
+                atomic.publish_over(incoming.path, target)
+            return _info(target, self.folder.resolve())
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, condition: Condition = always) -> None:
         """Remove one file. Raises FileNotFoundError; IsADirectoryError for a folder, which stays."""
         path = self.path(name)
         if path.is_dir():
             raise IsADirectoryError(name)
-        path.unlink()
+        with self._lock:
+            self._check(path, name, condition)
+            self._keep(path)
+            path.unlink()
 
-    def move(self, source: str, target: str, overwrite: bool = True) -> FileInfo:
-        """Rename. Raises FileNotFoundError, FileExistsError."""
+    def move(self, source: str, target: str, overwrite: bool = True, condition: Condition = always) -> FileInfo:
+        """Rename. condition: of the source. Raises FileNotFoundError, FileExistsError."""
         before, after = self.path(source), self.path(target)
-        if not before.exists():
-            raise FileNotFoundError(source)
-        if after.exists() and not overwrite:
-            raise FileExistsError(target)
-        self._make_room(after, target)
-        before.replace(after)
-        return _info(after, self.folder.resolve())
+        with self._lock:
+            if not before.exists():
+                raise FileNotFoundError(source)
+            self._check(before, source, condition)
+            if after.exists() and not overwrite:
+                raise FileExistsError(target)
+            self._make_room(after, target)
+            self._keep(after)
+            before.replace(after)
+            self._versions.move(self._relative(before), self._relative(after))
+            return _info(after, self.folder.resolve())
+
+    def versions(self, name: str) -> list[Version]:
+        """What the file held before, the latest first; also of a file that was deleted."""
+        return self._versions.of(self._relative(self.path(name)))
+
+    def version(self, name: str, id: str) -> Path:
+        """One earlier content. Raises FileNotFoundError."""
+        return self._versions.path(self._relative(self.path(name)), id)
+
+    def restore(self, name: str, id: str, condition: Condition = always) -> FileInfo:
+        """Let the file hold an earlier content again; what it holds now is kept. Raises FileNotFoundError."""
+        content = self.version(name, id).read_bytes()
+        with self.receive() as incoming:
+            incoming.write(content)
+            return self.store(incoming, name, condition=condition)
+
+    def _check(self, path: Path, name: str, condition: Condition) -> None:
+        tag = tag_of(path)
+        if not condition(tag):
+            raise ChangedMeanwhile(name, tag)
+
+    def _keep(self, path: Path) -> None:
+        name = self._relative(path)
+        if name.split("/", 1)[0] == WORKFLOWS:
+            self._versions.keep(path, name)
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.folder.resolve()).as_posix()
 
     def _make_room(self, target: Path, name: str) -> None:
         if target.is_dir():
@@ -130,9 +216,15 @@ class UserData:
             raise BadName(name, "goes through a file as if it were a folder") from None
 
 
+def _make_newer(part: Path, target: Path) -> None:
+    """No two contents of a file have one tag, however fast they follow each other and whatever the clock does."""
+    if target.exists() and part.stat().st_mtime_ns <= (earlier := target.stat().st_mtime_ns):
+        os.utime(part, ns=(earlier + 1, earlier + 1))
+
+
 def _info(path: Path, root: Path) -> FileInfo:
     stat = path.stat()
-    return FileInfo(path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime, stat.st_ctime)
+    return FileInfo(path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime, stat.st_ctime, _tag(stat))
 
 
 def _files(folder: Path) -> Iterator[Path]:

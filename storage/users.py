@@ -11,6 +11,7 @@ from typing import Any
 
 from storage import atomic
 from storage.names import beneath
+from storage.userdata import UserData
 
 DEFAULT = "default"
 
@@ -30,6 +31,7 @@ class Users:
         self.folder, self.multi = folder, multi
         self._file = folder / "users.json"
         self._lock = threading.Lock()
+        self._files = threading.Lock()
 
     def all(self) -> dict[str, str]:
         """id → name. Raises OSError when the list cannot be read."""
@@ -52,6 +54,10 @@ class Users:
     def directory(self, user: str) -> Path:
         """The folder of a resolved user; it need not exist."""
         return beneath(self.folder, user)
+
+    def data(self, user: str) -> UserData:
+        """The files of a resolved user."""
+        return UserData(self.directory(user), self._files)
 
     def create(self, name: str) -> str:
         """Add a user and return the new id. Raises BadUserName."""
