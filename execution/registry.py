@@ -35,10 +35,11 @@ class Registry(Mapping[str, NodeSpec]):
 
 def catalogue_of(nodes: Mapping[str, NodeSpec], listing: Listing | None = None) -> dict[str, Declaration]:
     """The declarations of `nodes`, with the choices of listings afresh when `listing` can supply them."""
+    declared = {id: spec.redeclare() if spec.redeclare else spec.declaration for id, spec in nodes.items()}
     if listing is None:
-        return {id: spec.declaration for id, spec in nodes.items()}
+        return declared
     held: dict[str, tuple[str, ...]] = {}
-    return {id: with_fresh_choices(spec.declaration, listing, held) for id, spec in nodes.items()}
+    return {id: with_fresh_choices(declaration, listing, held) for id, declaration in declared.items()}
 
 
 def with_fresh_choices(declaration: Declaration, listing: Listing, held: dict[str, tuple[str, ...]]) -> Declaration:

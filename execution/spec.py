@@ -159,6 +159,8 @@ class NodeSpec:
         capabilities it was built with. Given parameters are not inputs.
     new_instance: when set, one object per node id is made and kept, and passed to `run` and `needs` as the first
         positional argument.
+    redeclare: makes the declaration afresh, for nodes whose choices only they know; asked whenever the catalogue is.
+        Raises nothing.
     """
 
     declaration: Declaration
@@ -168,6 +170,7 @@ class NodeSpec:
     check: Callable[..., Any] | None = None
     given: Mapping[str, type] = field(default_factory=dict[str, type])
     new_instance: Callable[[], object] | None = None
+    redeclare: Callable[[], Declaration] | None = None
 
     @property
     def id(self) -> str:

@@ -1,18 +1,20 @@
 """Builds what a worker carries: nodes, cache, and what nodes are given. Imports torch, so only workers import this."""
 
 import logging
-from collections.abc import Mapping
 
 import psutil
 import torch
 
+from compat.found import Wanted
+from compat.install import install
+from compat.packs import load_packs
+from compat.world import World
 from diffusion.store import ModelStore, Precision
 from execution.cache import Cache, CacheMode, KeepBytes, KeepCount, KeepLastPrompt, KeepNothing
 from execution.engine import GraphEngine
 from execution.executor import Executor
-from execution.spec import NodeSpec
-from launch.packs import load_packs
-from launch.settings import Caching, Devices, Settings
+from launch.flags import flags
+from launch.settings import Caching, Devices, Packs, Settings
 from launch.system import system
 from nodes.catalogue import all_nodes
 from nodes.previews import Previews
@@ -31,16 +33,20 @@ def build_engine(settings: Settings, folders: Folders) -> GraphEngine:
     inputs = Inputs(folders.input, folders.output, folders.temp)
     outputs = Outputs(folders.output, folders.temp, disable_metadata=not settings.metadata)
     store = ModelStore(precision(settings.devices))
+    nodes = {spec.id: spec for spec in all_nodes()}
+    capabilities: dict[type, object] = {
+        Inputs: inputs,
+        Outputs: outputs,
+        Folders: folders,
+        ModelStore: store,
+        Previews: Previews(settings.previews.method, settings.previews.size, folders, store),
+    }
+    install(World(folders, inputs, outputs, store, flags(settings), nodes, capabilities))
+    load_packs(folders.directories("custom_nodes"), wanted(settings.packs), nodes)
     executor = Executor(
-        with_packs({spec.id: spec for spec in all_nodes()}, settings, folders),
+        nodes,
         Cache(cache_mode(settings.caching)),
-        capabilities={
-            Inputs: inputs,
-            Outputs: outputs,
-            Folders: folders,
-            ModelStore: store,
-            Previews: Previews(settings.previews.method, settings.previews.size, folders, store),
-        },
+        capabilities,
         around=torch.inference_mode,
         listing=folders.listing,
         file_exists=inputs.has,
@@ -48,16 +54,8 @@ def build_engine(settings: Settings, folders: Folders) -> GraphEngine:
     return GraphEngine(executor, lambda: system(settings), unload=store.forget)
 
 
-def with_packs(nodes: Mapping[str, NodeSpec], settings: Settings, folders: Folders) -> dict[str, NodeSpec]:
-    """Our nodes and those of packs. A name that is taken stays with who had it first, and the log says so."""
-    found = dict(nodes)
-    for pack in load_packs(folders.directories("custom_nodes"), settings.packs):
-        for spec in pack.specs:
-            if spec.id in found:
-                log.warning("pack %s: node %s is already in %s", pack.name, spec.id, found[spec.id].declaration.pack)
-            else:
-                found[spec.id] = spec
-    return found
+def wanted(packs: Packs) -> Wanted:
+    return Wanted(packs.enabled, packs.whitelist)
 
 
 def precision(devices: Devices) -> Precision:

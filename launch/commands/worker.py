@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from compat.found import Wanted
+from compat.prestartup import run_scripts
 from execution.engine import GraphEngine
 from execution.workers.child import serve
 from launch.arguments import parse_serve
@@ -16,10 +18,12 @@ def worker(arguments: Sequence[str], home: Path) -> int:
     configure(settings.log_level)
 
     def build() -> GraphEngine:
+        folders = folders_of(settings.paths)
+        run_scripts(folders.directories("custom_nodes"), Wanted(settings.packs.enabled, settings.packs.whitelist))
         # Imports torch, which takes seconds: only now, when signs of life are being sent.
         from launch.engine import build_engine
 
-        return build_engine(settings, folders_of(settings.paths))
+        return build_engine(settings, folders)
 
     serve(build)
     return 1  # the pipes closed before anything was served

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from compat.found import Wanted
+from compat.packs import load_packs
 from launch.arguments import parse_serve
 from launch.folders import folders_of
-from launch.packs import load_packs
-from launch.settings import Packs
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ def blocks(document: str, language: str) -> list[str]:
 def test_the_pack_in_the_document_loads_and_its_node_works(tmp_path: Path):
     [pack] = blocks("custom_nodes/README.md", "python")
     (tmp_path / "mine.py").write_text(pack)
-    [loaded] = load_packs([tmp_path], Packs())
+    [loaded] = load_packs([tmp_path], Wanted(), {}).packs
     assert loaded.trouble is None
     [spec] = loaded.specs
     result = spec.run(image=torch.full((1, 2, 2, 3), 0.25), amount=2.0)

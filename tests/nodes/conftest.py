@@ -8,6 +8,7 @@ import pytest
 
 from execution.context import JobInterrupted
 from execution.events import NodeRef
+from execution.node_run import GraphView
 from execution.spec import NodeResult, NodeSpec
 from nodes.catalogue import all_nodes
 from storage.inputs import Inputs
@@ -29,6 +30,7 @@ class FakeRun:
         self.texts: list[str] = []
         self.notes: list[str] = []
         self.stopped = False
+        self.graph = GraphView()
 
     def check(self) -> None:
         if self.stopped:

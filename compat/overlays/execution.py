@@ -1,0 +1,1 @@
+"""`execution`: what packs ask the executor."""

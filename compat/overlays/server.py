@@ -1,0 +1,1 @@
+"""`server`: the server as packs see it from a worker."""
