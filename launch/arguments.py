@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from launch.settings import Caching, Devices, Network, Packs, Paths, Precision, Previews, Settings
+from server.limits import BadLimit, Limits
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0,::"
@@ -84,6 +85,14 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text}")
     return number
+
+
+def limit(text: str) -> str:
+    try:
+        Limits.changed([text])
+    except BadLimit as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+    return text
 
 
 def add_paths(parser: argparse.ArgumentParser) -> None:
@@ -185,6 +194,15 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-upload-size", type=megabytes, default=100 * 2**20, metavar="MB", help="largest request body"
     )
+    group.add_argument(
+        "--limit",
+        type=limit,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="change a limit of what clients may send, open or queue (docs/protocol.md lists them)",
+    )
     group.add_argument("--enable-compress-response-body", action="store_true", help="gzip JSON and text")
     group.add_argument("--multi-user", action="store_true", help="keep settings and files apart by user")
     group.add_argument("--front-end-root", type=Path, metavar="DIR", help="serve another editor")
@@ -273,6 +291,7 @@ def parse_serve(arguments: Sequence[str], home: Path) -> Settings:
         token=parsed.token,
         auth=not parsed.no_auth,
         max_upload=parsed.max_upload_size,
+        limits=Limits.changed(parsed.limit),
         compress=parsed.enable_compress_response_body,
         multi_user=parsed.multi_user,
     )

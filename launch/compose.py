@@ -82,6 +82,7 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
         logs=logs,
         options=Options(
             access=access,
+            limits=network.limits,
             max_upload=network.max_upload,
             compress=network.compress,
             front_end=settings.paths.front_end or HOME / "web" / "dist",

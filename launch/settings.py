@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from server.limits import Limits
+
 CacheMode = Literal["ram", "classic", "lru", "none"]
 PreviewMethod = Literal["none", "auto", "latent2rgb", "taesd"]
 Precision = Literal["auto", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]
@@ -53,6 +55,7 @@ class Network:
     token: str | None = None
     auth: bool = True
     max_upload: int = 100 * 2**20
+    limits: Limits = field(default_factory=Limits)
     compress: bool = False
     multi_user: bool = False
 

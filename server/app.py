@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from server import middleware
+from server.admission import Admission
+from server.bodies import LIMITS
 from server.cancelling import Cancelling
 from server.definitions import Definitions
 from server.pictures import Pictures
@@ -54,7 +56,7 @@ def build(services: Services) -> web.Application:
     templates = TemplateRoutes(s.folders)
     editor = EditorRoutes(options.front_end)
     both: list[Routes] = [
-        PromptRoutes(s.intake, s.queue, s.hub).table(),
+        PromptRoutes(s.intake, s.queue, s.hub, Admission(options.limits, s.folders.output)).table(),
         QueueRoutes(s.queue, cancelling).table(),
         InterruptRoutes(s.dispatch).table(),
         FreeRoutes(s.dispatch.workers).table(),
@@ -77,7 +79,7 @@ def build(services: Services) -> web.Application:
         SettingsRoutes(s.users, s.settings).table(),
         UserDataRoutes(s.users).table(),
         DraftRoutes(s.users).table(),
-        SocketRoutes(s.hub).table(),
+        SocketRoutes(s.hub, options.limits).table(),
         HealthRoutes(s.dispatch.workers, s.queue).table(),
         editor.table(),
     ]
@@ -92,10 +94,11 @@ def build(services: Services) -> web.Application:
         middlewares=[
             middleware.headers(options.access, options.compress),
             middleware.errors(),
-            middleware.guarded(options.access),
+            middleware.guarded(options.access, options.limits),
         ],
         client_max_size=options.max_upload,
     )
+    app[LIMITS] = options.limits
     for table in both:
         app.add_routes(table)
         app.add_routes(beneath_api(table))

@@ -8,20 +8,21 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, NoReturn, TypeVar, cast
 
 from aiohttp import web
 from aiohttp.multipart import BodyPartReader
 
+from server.limits import Limits
 from server.messages import dumps
 from server.problems import JSON, RequestError, bad
 
-DEPTH = 64
+# Where handlers find the limits of their application.
+LIMITS = web.AppKey("limits", Limits)
+
 _LARGE = 64 * 1024
 _CHUNK = 256 * 1024
-IDLE = 15.0  # seconds between two pieces of a body
-# A body that takes longer than this many seconds must have come faster than so many bytes a second.
-PATIENCE, SLOWEST = 30.0, 1024.0
 
 T = TypeVar("T")
 
@@ -30,35 +31,42 @@ def too_large(limit: int) -> RequestError:
     return RequestError(413, "body_too_large", f"Maximum request body size {limit} exceeded.")
 
 
+def limits_of(request: web.Request) -> Limits:
+    return request.app[LIMITS]
+
+
 async def read_body(request: web.Request) -> bytes:
-    """The whole body. Raises RequestError 413 beyond the application's limit."""
-    limit = request.client_max_size
-    if request.content_length is not None and request.content_length > limit:
-        raise too_large(limit)
-    pieces, since = bytearray(), time.monotonic()
-    while chunk := await _within_reason(request.content.readany()):
+    """The whole body, for what is held in memory. Raises RequestError 413 beyond the limit, 408 when it stalls."""
+    limits = limits_of(request)
+    most = min(limits.body, request.client_max_size)
+    if request.content_length is not None and request.content_length > most:
+        raise too_large(most)
+    pieces, pace = bytearray(), _Pace(limits)
+    while chunk := await pace.within_reason(request.content.readany()):
         pieces += chunk
-        _check_pace(len(pieces), since)
-        if len(pieces) > limit:
-            raise too_large(limit)
+        pace.check(len(pieces))
+        if len(pieces) > most:
+            raise too_large(most)
     return bytes(pieces)
 
 
-async def read_json(request: web.Request) -> Any:
-    """The body as JSON. Raises RequestError 400 with the place of the fault."""
-    body = await read_body(request)
-    if len(body) > _LARGE:
-        return await asyncio.to_thread(parse_json, body)
-    return parse_json(body)
+async def read_json(request: web.Request, pictures: bool = False) -> Any:
+    """The body as JSON. pictures: texts in it may be as long as the body, because programs send pictures as text in
+    their graphs. Raises RequestError 400 with the place of the fault."""
+    return await _parsed(await read_body(request), request, pictures)
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
     """The body as a JSON object; an empty body is an empty object. Raises RequestError 400."""
     body = await read_body(request)
-    if not body.strip():
-        return {}
-    value = await asyncio.to_thread(parse_json, body) if len(body) > _LARGE else parse_json(body)
-    return as_object(value)
+    return as_object(await _parsed(body, request)) if body.strip() else {}
+
+
+async def _parsed(body: bytes, request: web.Request, pictures: bool = False) -> Any:
+    limits = limits_of(request)
+    if pictures:
+        limits = replace(limits, text=limits.body)
+    return await asyncio.to_thread(parse_json, body, limits) if len(body) > _LARGE else parse_json(body, limits)
 
 
 def as_object(value: Any) -> dict[str, Any]:
@@ -67,8 +75,9 @@ def as_object(value: Any) -> dict[str, Any]:
     return cast(dict[str, Any], value)
 
 
-def parse_json(body: bytes) -> Any:
-    """Strict JSON: UTF-8, finite numbers, no key twice in one object, at most DEPTH levels. Raises RequestError 400."""
+def parse_json(body: bytes, limits: Limits) -> Any:
+    """Strict JSON: UTF-8, finite numbers, no key twice in one object, neither too deep nor too long in its texts.
+    Raises RequestError 400."""
     if not body.strip():
         raise bad("invalid_json", "The body is empty; expected JSON")
     try:
@@ -81,11 +90,10 @@ def parse_json(body: bytes) -> Any:
         where = f"line {error.lineno}, column {error.colno}: {error.msg}"
         raise bad("invalid_json", "The body is not valid JSON", where) from None
     except RecursionError:
-        raise bad("invalid_json", f"The body is nested deeper than {DEPTH} levels") from None
+        raise _too_deep(limits) from None
     except ValueError as error:  # integers of thousands of digits
         raise bad("invalid_json", "The body holds a number that cannot be read", str(error)) from None
-    if _deeper_than(value, DEPTH):
-        raise bad("invalid_json", f"The body is nested deeper than {DEPTH} levels")
+    _check_form(value, limits)
     return value
 
 
@@ -133,38 +141,45 @@ async def json_in_thread(make: Callable[[], Any], status: int = 200) -> web.Resp
     return web.Response(body=text, status=status, content_type=JSON, charset="utf-8")
 
 
-async def pour(source: BodyPartReader | web.Request, write: Callable[[bytes], None], limit: int) -> int:
+async def pour(source: BodyPartReader | web.Request, write: Callable[[bytes], None], limit: int, limits: Limits) -> int:
     """Let a body or a part flow to `write` (in a thread), never holding more than a piece of it.
 
     Returns its size. Raises RequestError 413 beyond `limit` bytes, 408 when it stalls."""
-    size, since = 0, time.monotonic()
+    size, pace = 0, _Pace(limits)
     while True:
         if isinstance(source, BodyPartReader):
-            chunk = bytes(await _within_reason(source.read_chunk(_CHUNK)))
+            chunk = bytes(await pace.within_reason(source.read_chunk(_CHUNK)))
         else:
-            chunk = await _within_reason(source.content.read(_CHUNK))
+            chunk = await pace.within_reason(source.content.read(_CHUNK))
         if not chunk:
             return size
         size += len(chunk)
         if size > limit:
             raise too_large(limit)
-        _check_pace(size, since)
+        pace.check(size)
         await asyncio.to_thread(write, chunk)
 
 
-async def _within_reason(reading: Awaitable[T]) -> T:
-    """Someone who stops in the middle of a body must not hold a connection and a file for ever."""
-    try:
-        async with asyncio.timeout(IDLE):
-            return await reading
-    except TimeoutError:
-        raise RequestError(408, "body_stalled", f"No data came for {IDLE:g} seconds") from None
+class _Pace:
+    """Someone who stops in the middle of a body, or hardly goes on, must not hold a connection and a file for ever."""
 
+    def __init__(self, limits: Limits):
+        self._limits, self._since = limits, time.monotonic()
 
-def _check_pace(size: int, since: float) -> None:
-    taken = time.monotonic() - since
-    if taken > PATIENCE and size / taken < SLOWEST:
-        raise RequestError(408, "body_too_slow", f"The body came slower than {SLOWEST:g} bytes a second")
+    async def within_reason(self, reading: Awaitable[T]) -> T:
+        """Raises RequestError 408 when no piece comes in time."""
+        idle = self._limits.body_idle
+        try:
+            async with asyncio.timeout(idle):
+                return await reading
+        except TimeoutError:
+            raise RequestError(408, "body_stalled", f"No data came for {idle:g} seconds") from None
+
+    def check(self, size: int) -> None:
+        """size: bytes that came so far. Raises RequestError 408 when that is too little for the time it took."""
+        taken, slowest = time.monotonic() - self._since, self._limits.body_rate
+        if taken > self._limits.body_patience and size / taken < slowest:
+            raise RequestError(408, "body_too_slow", f"The body came slower than {slowest:g} bytes a second")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -187,17 +202,26 @@ def _float(text: str) -> float:
     return value
 
 
-def _deeper_than(value: Any, depth: int) -> bool:
-    """Level by level, so that no stack grows with the data."""
+def _check_form(value: Any, limits: Limits) -> None:
+    """Level by level, so that no stack grows with the data. Raises RequestError 400."""
     level: list[Any] = [value]
-    for _ in range(depth):
+    for _ in range(limits.depth + 1):
         below: list[Any] = []
         for item in level:
             if isinstance(item, dict):
-                below += cast(dict[str, Any], item).values()
+                known = cast(dict[str, Any], item)
+                if any(len(key) > limits.key for key in known):
+                    raise bad("invalid_json", f"The body holds a key longer than {limits.key} characters")
+                below += known.values()
             elif isinstance(item, list):
                 below += cast(list[Any], item)
+            elif isinstance(item, str) and len(item) > limits.text:
+                raise bad("invalid_json", f"The body holds a text longer than {limits.text} characters")
         if not below:
-            return False
+            return
         level = below
-    return any(isinstance(item, dict | list) for item in level)
+    raise _too_deep(limits)
+
+
+def _too_deep(limits: Limits) -> RequestError:
+    return bad("invalid_json", f"The body is nested deeper than {limits.depth} levels")

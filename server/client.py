@@ -48,6 +48,8 @@ class Client:
                 return
             if said.type is WSMsgType.TEXT:
                 self._hear(cast(str, said.data))
+            elif said.type is WSMsgType.PING:
+                await self._socket.pong(cast(bytes, said.data))
 
     async def close(self, code: int, reason: bytes) -> None:
         """Close, and do not wait for long on someone who does not read."""

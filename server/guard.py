@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from server.limits import Limits
 from server.problems import RequestError
 
 COOKIE = "heddle_token"
@@ -63,6 +64,17 @@ def check(request: web.Request, access: Access) -> None:
             "token_required",
             "This server needs its token",
             "Open the URL it printed at its start, or send the header `Authorization: Bearer TOKEN`.",
+        )
+
+
+def check_size(request: web.Request, limits: Limits) -> None:
+    """Raises RequestError 431 for headers that are too many or too large together."""
+    size = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+    if size > limits.headers or len(request.raw_headers) > limits.header_count:
+        raise RequestError(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "headers_too_large",
+            f"A request has at most {limits.header_count} headers of {limits.headers} bytes together",
         )
 
 

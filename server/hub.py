@@ -44,7 +44,6 @@ from server.progress import GATHER, MANY, JobView
 
 logger = logging.getLogger(__name__)
 
-MOST_CLIENTS = 1024
 _REMEMBERED_FLAGS = 1024
 RESYNC, WATCH_ALL, METADATA = "resync", "watch_all_jobs", "supports_preview_metadata"
 
@@ -64,8 +63,9 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def full(self) -> bool:
-        return len(self._sockets) >= MOST_CLIENTS
+    def sockets(self) -> int:
+        """Open ones, also those of clients that a newer socket took over from."""
+        return len(self._sockets)
 
     def clients(self) -> list[str]:
         """Ids of the clients that hear us."""

@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from server import guard
 from server.guard import Access
+from server.limits import Limits
 from server.problems import RequestError, error_response
 
 logger = logging.getLogger(__name__)
@@ -67,11 +68,12 @@ def headers(access: Access, compress: bool) -> Middleware:
     return middleware
 
 
-def guarded(access: Access) -> Middleware:
+def guarded(access: Access, limits: Limits) -> Middleware:
     """Nobody passes unchecked; a token shown in the query becomes a cookie, so that it leaves the address bar."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        guard.check_size(request, limits)
         guard.check(request, access)
         if request.method == hdrs.METH_OPTIONS:
             return web.Response()

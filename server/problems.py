@@ -1,5 +1,6 @@
 """What went wrong with a request, as clients read it: `{"error": {"type", "message", "details"}}`, never a bare 500."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,13 +14,22 @@ JSON = "application/json"
 class RequestError(Exception):
     """A client's mistake, to be answered with its status and a reason that says what to do."""
 
-    def __init__(self, status: int, type: str, message: str, details: str = "", extra: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        status: int,
+        type: str,
+        message: str,
+        details: str = "",
+        extra: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ):
         super().__init__(message)
         self.status, self.type, self.message, self.details = status, type, message, details
-        self.extra = extra or {}
+        self.extra, self.headers = extra or {}, headers or {}
 
     def response(self) -> web.Response:
         response = error_response(self.status, self.type, self.message, self.details, self.extra)
+        response.headers.update(self.headers)
         if self.status == HTTPStatus.REQUEST_TIMEOUT:
             response.force_close()  # the rest of the body may never come
         return response

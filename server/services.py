@@ -12,6 +12,7 @@ from execution.queue import Queue
 from execution.spec import Declaration
 from server.guard import Access
 from server.hub import Hub
+from server.limits import Limits
 from storage.folders import Folders
 from storage.inputs import Inputs
 from storage.logs import RecentLogs
@@ -58,6 +59,7 @@ class Options:
     arguments: the command line, for `/system_stats`. web_directories: name → folder of scripts of a pack."""
 
     access: Access = field(default_factory=Access)
+    limits: Limits = field(default_factory=Limits)
     max_upload: int = 100 * 2**20
     compress: bool = False
     front_end: Path | None = None

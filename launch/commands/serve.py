@@ -23,6 +23,7 @@ from launch.compose import House, compose, empty_temp, urls
 from launch.folders import BadModelPaths, folders_of
 from launch.logs import configure
 from launch.settings import Network, Settings
+from server import connections
 from storage.database import DamagedDatabase, Database, NewerDatabase
 from storage.folders import Folders
 from storage.lock import AlreadyInUse
@@ -75,11 +76,12 @@ async def run(settings: Settings, folders: Folders, database: Database, logs: Re
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     house = compose(settings, folders, database, logs)
-    runner = web.AppRunner(house.app, shutdown_timeout=DRAINING, access_log=None)
+    runner = connections.runner(house.app, settings.network.limits, DRAINING)
     await runner.setup()
+    listening: list[asyncio.Server] = []
     try:
         try:
-            bound = await bind(runner, settings.network)
+            bound = await bind(runner, settings.network, listening)
         except OSError as problem:
             print(f"main.py: {in_words(problem, settings.network)}", file=sys.stderr)
             return 1
@@ -91,22 +93,25 @@ async def run(settings: Settings, folders: Folders, database: Database, logs: Re
         log.info("stopping; what runs has %g s to end, a second Ctrl-C does not wait", DRAINING)
         return 0
     finally:
+        for server in listening:
+            server.close()
         await house.close(DRAINING)
         await runner.cleanup()
 
 
-async def bind(runner: web.AppRunner, network: Network) -> dict[str, int]:
-    """Listen everywhere asked. Returns each address with its port: the same for all, also when a free one was asked."""
+async def bind(runner: web.AppRunner, network: Network, listening: list[asyncio.Server]) -> dict[str, int]:
+    """Listen everywhere asked, and put who listens into `listening`. Returns each address with its port: the same for
+    all, also when a free one was asked."""
     tls = None
     if network.tls_certificate is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(network.tls_certificate, network.tls_key)
     bound: dict[str, int] = {}
+    gate = connections.Gate(network.limits)
     for address in network.listen:
         port = next(iter(bound.values()), network.port)
-        site = web.TCPSite(runner, address, port, ssl_context=tls)
-        await site.start()
-        bound[address] = int(runner.addresses[-1][1])
+        listening.append(await connections.listen(runner, address, port, gate, tls))
+        bound[address] = int(listening[-1].sockets[0].getsockname()[1])
     return bound
 
 

@@ -7,15 +7,18 @@ from aiohttp import web
 
 from execution.problems import NodeErrors, Problem, PromptRejected
 from execution.queue import Queue, QueueFull
+from server.admission import Admission
 from server.bodies import json_in_thread, read_json
 from server.hub import Hub
 from server.problems import RequestError, json_response
 from server.services import Intake
 
+RETRY_AFTER = "10"  # seconds to wait when the queue is full
+
 
 class PromptRoutes:
-    def __init__(self, intake: Intake, queue: Queue, hub: Hub):
-        self._intake, self._queue, self._hub = intake, queue, hub
+    def __init__(self, intake: Intake, queue: Queue, hub: Hub, admission: Admission):
+        self._intake, self._queue, self._hub, self._admission = intake, queue, hub, admission
 
     def table(self) -> list[web.RouteDef]:
         return [web.get("/prompt", self.get), web.post("/prompt", self.post)]
@@ -24,13 +27,14 @@ class PromptRoutes:
         return json_response({"exec_info": {"queue_remaining": self._queue.remaining}})
 
     async def post(self, request: web.Request) -> web.Response:
-        body: Any = await read_json(request)
+        await self._admission.check(request)
+        body: Any = await read_json(request, pictures=True)
         try:
             if not isinstance(body, dict) or "prompt" not in body:
                 raise PromptRejected(Problem("no_prompt", "No prompt provided", "No prompt provided"))
             ticket = await self._intake.submit(body)  # pyright: ignore[reportUnknownArgumentType]  # JSON
         except QueueFull as full:
-            raise RequestError(429, "queue_full", str(full)) from full
+            raise RequestError(429, "queue_full", str(full), headers={"Retry-After": RETRY_AFTER}) from full
         except PromptRejected as rejected:
             problem, errors = rejected.problem, rejected.node_errors
             return await json_in_thread(

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.multipart import BodyPartReader
 
 from server import pictures
-from server.bodies import pour, too_large
+from server.bodies import limits_of, pour, too_large
 from server.pictures import NotAPicture, Pictures
 from server.problems import RequestError, bad, json_response
 from storage.inputs import Inputs, Upload, file_kind
@@ -93,10 +93,10 @@ class UploadRoutes:
                 if part.name == "image" and part.filename is not None and form.upload is None:
                     form.upload = await asyncio.to_thread(lambda: scope.enter_context(self._inputs.upload()))
                     form.name = part.filename
-                    await pour(part, form.upload.write, limit)
+                    await pour(part, form.upload.write, limit, limits_of(request))
                 else:
                     piece = bytearray()
-                    await pour(part, piece.extend, min(limit, _LONGEST_FIELD))
+                    await pour(part, piece.extend, min(limit, _LONGEST_FIELD), limits_of(request))
                     form.fields[part.name or ""] = piece.decode("utf-8", "replace")
         except (ValueError, AssertionError, EOFError) as error:  # a form that breaks its own rules
             raise bad("invalid_form", "The form cannot be read", str(error)[:200]) from None

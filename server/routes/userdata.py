@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import ETag, hdrs, web
 
-from server.bodies import flag, json_in_thread, pour, too_large
+from server.bodies import flag, json_in_thread, limits_of, pour, too_large
 from server.files import user_file
 from server.problems import RequestError, bad, empty, json_response
 from storage.names import BadName
@@ -83,7 +83,7 @@ class UserDataRoutes:
             await asyncio.to_thread(data.path, name)  # refuse before the body is read
             incoming = await asyncio.to_thread(data.receive)
             with incoming:
-                await pour(request, incoming.write, limit)
+                await pour(request, incoming.write, limit, limits_of(request))
                 info = await asyncio.to_thread(
                     data.store, incoming, name, flag(request, "overwrite", default=True), _condition(request)
                 )

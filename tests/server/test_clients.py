@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket as sockets
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +21,10 @@ from execution.events import (
 )
 from execution.job import Job
 from execution.workers.worker import Emit
-from server import hub
+from server.limits import Limits
 from server.outbox import Outbox, Overflow
-from tests.server.house import TWO_NODES, Ears, House, ears, node, wait_for_interrupt
+from server.services import Options
+from tests.server.house import TWO_NODES, Ears, House, built, ears, node, wait_for_interrupt
 
 JPEG = b"\xff\xd8\xff\xe0 a picture"
 PNG = b"\x89PNG"
@@ -200,16 +202,16 @@ async def test_a_client_that_asked_for_it_starts_over_instead_of_being_closed(ho
         await client.until("status", status={"exec_info": {"queue_remaining": 5}})
 
 
-async def test_there_are_only_so_many_sockets(house: House, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(hub, "MOST_CLIENTS", 2)
-    async with ears(house, "a"), ears(house, "b"), house.client.get("/ws", headers=upgrade()) as response:
-        assert response.status == 503
-        assert (await response.json())["error"]["type"] == "too_many_sockets"
-    async with asyncio.timeout(10):
-        while house.hub.full:
-            await asyncio.sleep(0.005)
-    async with ears(house, "c"):
-        pass
+async def test_there_are_only_so_many_sockets(tmp_path: Path):
+    async with built(tmp_path, Options(limits=Limits(sockets=2))) as house:
+        async with ears(house, "a"), ears(house, "b"), house.client.get("/ws", headers=upgrade()) as response:
+            assert response.status == 503
+            assert (await response.json())["error"]["type"] == "too_many_sockets"
+        async with asyncio.timeout(10):
+            while house.hub.sockets:
+                await asyncio.sleep(0.005)
+        async with ears(house, "c"):
+            pass
 
 
 async def test_too_much_talk_ends_the_conversation(house: House):

@@ -4,14 +4,16 @@ import asyncio
 import http.client
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from PIL import Image, PngImagePlugin
 
-from server import bodies
-from tests.server.house import House
+from server.limits import Limits
+from server.services import Options
+from tests.server.house import House, built
 
 
 async def upload(
@@ -133,29 +135,28 @@ async def test_a_client_that_hangs_up_leaves_nothing(house: House):
     assert not await reader.read()
 
 
-async def test_an_upload_that_stalls_is_given_up_and_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bodies, "IDLE", 0.05)
-    for head in (
-        b"POST /upload/image HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\n",
-        b"POST /userdata/a HTTP/1.1\r\n",
-        b"POST /prompt HTTP/1.1\r\n",
-    ):
-        reader, writer = await asyncio.open_connection(house.client.host, house.client.port)
-        writer.write(
-            head + b"Host: localhost\r\nContent-Length: 100000\r\n\r\n"
-            b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\nhalf'
-        )
-        async with asyncio.timeout(10):
-            assert (await reader.readline()).split()[1] == b"408"
-        writer.close()
-    assert visible(house) == []
+async def test_an_upload_that_stalls_is_given_up_and_leaves_nothing(tmp_path: Path):
+    async with built(tmp_path, Options(limits=Limits(body_idle=0.05))) as house:
+        for head in (
+            b"POST /upload/image HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\n",
+            b"POST /userdata/a HTTP/1.1\r\n",
+            b"POST /prompt HTTP/1.1\r\n",
+        ):
+            reader, writer = await asyncio.open_connection(house.client.host, house.client.port)
+            writer.write(
+                head + b"Host: localhost\r\nContent-Length: 100000\r\n\r\n"
+                b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\nhalf'
+            )
+            async with asyncio.timeout(10):
+                assert (await reader.readline()).split()[1] == b"408"
+            writer.close()
+        assert visible(house) == []
 
 
-async def test_a_body_that_trickles_is_given_up(house: House, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bodies, "PATIENCE", 0.0)
-    monkeypatch.setattr(bodies, "SLOWEST", 1e12)
-    assert (await upload(house))[0] == 408
-    assert visible(house) == []
+async def test_a_body_that_trickles_is_given_up(tmp_path: Path):
+    async with built(tmp_path, Options(limits=Limits(body_patience=1e-9, body_rate=1e12))) as house:
+        assert (await upload(house))[0] == 408
+        assert visible(house) == []
 
 
 def png(mode: str, colour: Any, size: tuple[int, int] = (4, 4), text: str = "") -> bytes:
