@@ -15,12 +15,14 @@ from weakref import WeakValueDictionary
 import torch
 from torch import nn
 
-from diffusion.checkpoints.build import build_network, in_dtype
+from diffusion.checkpoints.build import build_network
 from diffusion.checkpoints.control import DIFFERENCE, added_to, find_controlnet
 from diffusion.checkpoints.describe import describe
 from diffusion.checkpoints.errors import CheckpointError
 from diffusion.checkpoints.folder import open_folder
 from diffusion.checkpoints.layouts.clip import clip_table, is_clip_text
+from diffusion.checkpoints.packing import held_in, unpacked
+from diffusion.checkpoints.precision import in_dtype
 from diffusion.checkpoints.read import Checkpoint, file_identity, open_checkpoint
 from diffusion.checkpoints.recognise import (
     AUTOENCODER_PREFIXES,
@@ -51,12 +53,18 @@ from diffusion.text.kinds import family_for, spec_of, tell_apart
 
 @dataclass(frozen=True)
 class Precision:
-    """What weights are held in after loading; None keeps the file's own. The defaults are those for a CPU."""
+    """What weights are held in after loading; None keeps the file's own. The defaults are those for a CPU.
+
+    Matrices of diffusion networks and text encoders that a file has in fewer bits stay so, and are unpacked where they
+    are used. 8-bit floats here do the same to every matrix.
+    """
 
     network: torch.dtype | None = torch.float32
     text_encoders: torch.dtype | None = torch.float16
     """Computed in float32 on a CPU all the same."""
     autoencoder: torch.dtype | None = torch.float32
+    compute: torch.dtype = torch.float32
+    """What a diffusion network computes in whose matrices are held in 8 bits."""
 
 
 class Loaded(NamedTuple):
@@ -158,14 +166,16 @@ class ModelStore:
         if base is None:
             raise CheckpointError(checkpoint.path, "holds differences to a model; load it together with that model")
         # It makes another network for each model, so it is not shared.
-        weights = in_dtype(added_to(found.network.weights, base.network), dtype)
+        weights = held_in(added_to(found.network.weights, base.network), dtype, self.precision.compute)
         network = build_network(checkpoint.path, found.network.what, found.network.build, weights)
         return ControlNet(network, found.family, source=str(path))
 
     def _single(self, found: Buildable, dtype: torch.dtype | None, *checkpoints: Checkpoint) -> nn.Module:
         return self._network(
             (found.what, dtype, *(item for checkpoint in checkpoints for item in checkpoint.identity)),
-            lambda: build_network(checkpoints[0].path, found.what, found.build, in_dtype(found.weights, dtype)),
+            lambda: build_network(
+                checkpoints[0].path, found.what, found.build, in_dtype(unpacked(found.weights), dtype)
+            ),
         )
 
     def lora(self, path: str | Path) -> LoraFile:
@@ -189,7 +199,7 @@ class ModelStore:
                 checkpoint.path,
                 f"{family.name} network",
                 lambda: family.build(recognised.config),
-                in_dtype(parts.network.weights, dtype),
+                held_in(parts.network.weights, dtype, self.precision.compute),
             ),
         )
         prediction = replace(variant.prediction, kind="v") if says_v(checkpoint) else variant.prediction
@@ -209,7 +219,7 @@ class ModelStore:
 
         def build() -> nn.Module:
             try:
-                return build_clip(in_dtype(found.weights, dtype), spec)
+                return build_clip(held_in(found.weights, dtype, torch.float16), spec)
             except TextEncoderError as error:
                 raise CheckpointError(checkpoint.path, str(error)) from error
 
@@ -229,7 +239,7 @@ class ModelStore:
         network = self._network(
             ("vae", *checkpoint.identity, found.prefix, dtype),
             lambda: build_network(
-                checkpoint.path, "VAE", lambda: AutoencoderKL(config), in_dtype(found.weights, dtype)
+                checkpoint.path, "VAE", lambda: AutoencoderKL(config), in_dtype(unpacked(found.weights), dtype)
             ),
         )
         return Autoencoder(network, config.latent_channels, config.downscale, source=str(checkpoint.path))

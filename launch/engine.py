@@ -69,9 +69,6 @@ def precision(devices: Devices) -> Precision:
 
 
 def dtype(name: str, usual: torch.dtype | None) -> torch.dtype | None:
-    if name.startswith("float8"):
-        log.warning("weights cannot be held in %s yet; holding them in %s", name, usual)
-        return usual
     return usual if name == "auto" else getattr(torch, name)
 
 

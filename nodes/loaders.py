@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
+import torch
+
 from diffusion import latents
 from diffusion.latents import LatentFormat
 from diffusion.store import ModelStore
@@ -21,6 +23,11 @@ TINY: dict[str, LatentFormat] = {
     "taef1": latents.FLUX,
 }
 """Tiny VAEs by name, and the latents each stands for."""
+EIGHT_BIT = {
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+    "fp8_e4m3fn_fast": torch.float8_e4m3fn,
+    "fp8_e5m2": torch.float8_e5m2,
+}
 CLIP_TYPES = [
     "stable_diffusion",
     "stable_cascade",
@@ -110,10 +117,12 @@ def unet_loader(
     folders: Given[Folders],
     store: Given[ModelStore],
 ) -> Model:
-    """Load a diffusion model alone."""
-    if weight_dtype != "default":
-        raise ValueError(f"weights cannot be held in {weight_dtype} yet; choose default")
-    return store.diffusion_model(find(folders, "diffusion_models", unet_name))
+    """Load a diffusion model alone.
+
+    weight_dtype: fp8 holds its matrices in 8 bits, which takes less memory and loses detail.
+    """
+    dtype = EIGHT_BIT.get(weight_dtype)
+    return store.diffusion_model(find(folders, "diffusion_models", unet_name), dtype)
 
 
 @unet_loader.fingerprint

@@ -16,6 +16,7 @@ from storage.listing import Listing, folder_tree, input_files, input_folders, is
 from storage.names import BadName, FileKind, parts
 
 WEIGHTS = frozenset({".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft"})
+PACKED = WEIGHTS | {".gguf"}
 ANY_EXTENSION: frozenset[str] = frozenset()
 LEGACY = {"unet": "diffusion_models", "clip": "text_encoders"}
 
@@ -25,8 +26,8 @@ KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
     "configs": (("configs",), frozenset({".yaml"})),
     "loras": (("loras",), WEIGHTS),
     "vae": (("vae",), WEIGHTS),
-    "text_encoders": (("text_encoders", "clip"), WEIGHTS),
-    "diffusion_models": (("unet", "diffusion_models"), WEIGHTS),
+    "text_encoders": (("text_encoders", "clip"), PACKED),
+    "diffusion_models": (("unet", "diffusion_models"), PACKED),
     "clip_vision": (("clip_vision",), WEIGHTS),
     "style_models": (("style_models",), WEIGHTS),
     "embeddings": (("embeddings",), WEIGHTS),

@@ -1,12 +1,12 @@
 """Recognises ControlNets and T2I-Adapters: original and diffusers' naming, whole weights and differences to a model."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from diffusion.checkpoints.packing import true_weights
 from diffusion.checkpoints.read import Checkpoint
 from diffusion.checkpoints.single import Buildable, renamed, unexpected
 from diffusion.checkpoints.weights import Source, Weights
@@ -47,10 +47,10 @@ def find_controlnet(checkpoint: Checkpoint) -> FoundControl:
 
 def added_to(difference: Weights, network: nn.Module) -> Weights:
     """The tensors of a file of differences, plus those of the network that have the same name and shape."""
-    base: Mapping[str, torch.Tensor] = network.state_dict()
+    base = true_weights(network)
 
     def added(name: str, source: Source) -> Source:
-        if name not in base or tuple(base[name].shape) != source.shape:
+        if name not in base or base.sources[name].shape != source.shape:
             return source
         return Source(source.shape, torch.float32, lambda: source.fetch().float() + base[name].float())
 

@@ -110,7 +110,7 @@ def what_it_is_instead(start: bytes) -> str | None:
     if start.startswith(b"PK\x03\x04"):
         return "a zip archive (perhaps a .ckpt or .pt file with the wrong extension)"
     if start.startswith(b"GGUF"):
-        return "a GGUF file, which is not supported; use the safetensors version"
+        return "a GGUF file; give it the extension .gguf"
     if text.startswith((b'{"', b"{'", b"[")):
         return "a JSON text; the download may hold an error message"
     return None

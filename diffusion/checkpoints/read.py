@@ -9,12 +9,15 @@ from typing import Any, cast
 from safetensors import SafetensorError, safe_open
 
 from diffusion.checkpoints.errors import CheckpointError
+from diffusion.checkpoints.gguf import read_gguf
 from diffusion.checkpoints.header import Limits, read_header
 from diffusion.checkpoints.pickled import read_pickle, unwrap
+from diffusion.checkpoints.scaled import unscaled
 from diffusion.checkpoints.weights import Source, Weights
 
 SAFETENSORS = (".safetensors", ".sft")
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
+GGUF = (".gguf",)
 INDEX = ".index.json"
 
 
@@ -39,10 +42,13 @@ def open_checkpoint(path: str | Path, limits: Limits | None = None) -> Checkpoin
         return _open_shards(path, limits)
     if path.suffix.lower() in SAFETENSORS or _is_disguised_safetensors(path):
         return _open_safetensors(path, limits)
+    if path.suffix.lower() in GGUF:
+        weights, metadata = read_gguf(path)
+        return Checkpoint(path, weights, metadata, file_identity(path))
     if path.suffix.lower() in PICKLES:
         identity = file_identity(path)
         return Checkpoint(path, Weights.of(unwrap(path, read_pickle(path))), {}, identity)
-    raise CheckpointError(path, f"unknown kind of file; expected one of {', '.join(SAFETENSORS + PICKLES)}")
+    raise CheckpointError(path, f"unknown kind of file; expected one of {', '.join(SAFETENSORS + PICKLES + GGUF)}")
 
 
 def _is_disguised_safetensors(path: Path) -> bool:
@@ -68,7 +74,7 @@ def _open_safetensors(path: Path, limits: Limits | None) -> Checkpoint:
         name: Source(entry.shape, entry.dtype, lambda name=name: mapped.get_tensor(name))
         for name, entry in header.entries.items()
     }
-    return Checkpoint(path, Weights(sources), header.metadata, before)
+    return Checkpoint(path, unscaled(Weights(sources)), header.metadata, before)
 
 
 def file_identity(path: Path) -> tuple[int, int, int]:

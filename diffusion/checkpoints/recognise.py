@@ -12,7 +12,6 @@ from diffusion.checkpoints.layouts.autoencoder import autoencoder_table
 from diffusion.checkpoints.layouts.clip import clip_table, is_clip_text
 from diffusion.checkpoints.read import Checkpoint
 from diffusion.checkpoints.rename import Part, Table, convert
-from diffusion.checkpoints.scaled import unscaled
 from diffusion.checkpoints.weights import Weights
 from diffusion.families.family import Family
 from diffusion.families.registry import FAMILIES, Recognised, recognise
@@ -79,7 +78,7 @@ def recognised_in(checkpoint: Checkpoint, shapes: Mapping[str, Shape]) -> Recogn
 
 def take_apart(checkpoint: Checkpoint) -> Parts:
     """Find every network of a whole checkpoint, or of a file that holds a diffusion network alone."""
-    weights = unscaled(checkpoint.weights)
+    weights = checkpoint.weights
     prefix = network_prefix(weights.shapes)
     inner = weights.under(prefix)
     recognised = recognised_in(checkpoint, inner.shapes)

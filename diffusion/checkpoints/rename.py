@@ -1,13 +1,13 @@
 """Turns tensors of one layout into those of another and back, from a table; no value is copied on the way in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from diffusion.checkpoints.header import Shape
-from diffusion.checkpoints.weights import Source, Weights
+from diffusion.checkpoints.weights import Packed, Source, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +69,18 @@ def _view(source: Source, part: Part) -> Source:
             tensor = tensor.chunk(part.rows)[part.row]
         return (tensor.mT if part.transposed else tensor).reshape(shape)
 
-    return Source(shape, source.dtype, fetch)
+    packed = None if source.packed is None or part.transposed else _packed_rows(source.packed, part)
+    return Source(shape, source.dtype, fetch, packed)
+
+
+def _packed_rows(packed: Packed, part: Part) -> Packed:
+    """Rows stay together however a weight is packed; a layer knows the shape of its weight by itself."""
+    if part.rows == 1:
+        return packed
+
+    def rows(fetch: Callable[[], Tensor]) -> Tensor:
+        whole = fetch()
+        return whole.chunk(part.rows)[part.row] if whole.numel() > 1 else whole
+
+    scale = packed.scale
+    return Packed(packed.packing, lambda: rows(packed.fetch), None if scale is None else lambda: rows(scale))

@@ -1,11 +1,11 @@
-"""Files whose 8-bit weights are stored divided by a scale: gives the true weights."""
+"""Files whose 8-bit weights are stored divided by a scale: gives the true weights, which layers may keep so."""
 
 import torch
 from torch import Tensor
 
-from diffusion.checkpoints.weights import Source, Weights
+from diffusion.checkpoints.weights import Packed, Source, Weights
+from diffusion.ops.stored import EIGHT_BIT, Float8, spread
 
-_EIGHT_BIT = (torch.float8_e4m3fn, torch.float8_e5m2)
 _SCALES = (".scale_weight", ".weight_scale")
 """Beside `<layer>.weight`; the second is the newer name."""
 _BESIDE = (".scale_input", ".input_scale", ".comfy_quant")
@@ -18,7 +18,7 @@ def unscaled(weights: Weights) -> Weights:
     scaled: dict[str, Source] = {}
     for name, suffix in scales.items():
         layer = f"{name.removesuffix(suffix)}.weight"
-        if layer in weights and weights.sources[layer].dtype in _EIGHT_BIT:
+        if layer in weights and weights.sources[layer].dtype in EIGHT_BIT:
             scaled[layer] = _multiplied(weights.sources[layer], weights.sources[name])
     if not scaled:
         return weights
@@ -27,10 +27,10 @@ def unscaled(weights: Weights) -> Weights:
 
 
 def _multiplied(stored: Source, scale: Source) -> Source:
-    def fetch() -> Tensor:
-        factor = scale.fetch().float()
-        # One number for the whole weight, or one for each output.
-        each = factor.reshape(-1, *[1] * (len(stored.shape) - 1)) if factor.ndim == 1 else factor
-        return stored.fetch().float() * each
+    def factor() -> Tensor:
+        return scale.fetch().float()
 
-    return Source(stored.shape, torch.float32, fetch)
+    def fetch() -> Tensor:
+        return stored.fetch().float() * spread(factor(), len(stored.shape))
+
+    return Source(stored.shape, torch.float32, fetch, Packed(Float8(), stored.fetch, factor))

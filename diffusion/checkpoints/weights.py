@@ -7,6 +7,19 @@ import torch
 from torch import Tensor
 
 from diffusion.checkpoints.header import Shape
+from diffusion.ops.stored import Packing, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A weight in the smaller form in which it is stored, for layers that can keep it so."""
+
+    packing: Packing
+    fetch: Callable[[], Tensor]
+    scale: Callable[[], Tensor] | None = None
+
+    def stored(self) -> Stored:
+        return Stored(self.fetch(), self.packing, None if self.scale is None else self.scale())
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +29,8 @@ class Source:
     shape: Shape
     dtype: torch.dtype
     fetch: Callable[[], Tensor]
+    packed: Packed | None = None
+    """The same values packed; `shape`, `dtype` and `fetch` are of the true weight."""
 
     @property
     def nbytes(self) -> int:

@@ -12,12 +12,14 @@ import torch
 from safetensors.torch import (
     save_file,  # pyright: ignore[reportUnknownVariableType]  # its stub has a bare PathLike
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion.checkpoints.layouts.clip import openclip_table
+from diffusion.checkpoints.packing import true_weights
 from diffusion.checkpoints.rename import revert
 from diffusion.families.prediction import BetaSchedule, EdmSchedule
 from diffusion.handles import Autoencoder, Model, TextEncoders
+from diffusion.ops.stored import packed_layers
 from diffusion.patches.weights import patched
 from diffusion.text.kinds import spec_of
 
@@ -70,12 +72,21 @@ def save_vae(
 
 def network_tensors(model: Model) -> dict[str, Tensor]:
     """The diffusion network's tensors without prefix, patches applied."""
-    return patched(model.network, model.patches).state_dict()
+    return _to_write(patched(model.network, model.patches))
 
 
 def text_encoder_tensors(text_encoders: TextEncoders, name: str) -> dict[str, Tensor]:
     """One text encoder's tensors, patches applied."""
-    return patched(text_encoders.networks[name], text_encoders.patches.get(name, ())).state_dict()
+    return _to_write(patched(text_encoders.networks[name], text_encoders.patches.get(name, ())))
+
+
+def _to_write(network: nn.Module) -> dict[str, Tensor]:
+    """Every tensor true. Those that were packed become float16: they have fewer bits than that."""
+    weights, layers = true_weights(network), packed_layers(network)
+    return {
+        name: weights[name].half() if name in layers and source.dtype == torch.float32 else weights[name]
+        for name, source in weights.sources.items()
+    }
 
 
 def prediction_markers(model: Model) -> dict[str, Tensor]:

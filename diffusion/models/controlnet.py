@@ -9,6 +9,7 @@ from diffusion.models.unet import check_inputs, embed, vector_embedding
 from diffusion.models.unet_blocks import UNetBuilder
 from diffusion.models.unet_config import Shapes, UNetConfig, read_input_half
 from diffusion.ops.layers import Conv2d
+from diffusion.ops.stored import compute_dtype
 from diffusion.patches.hooks import NO_HOOKS, BlockInfo, CallInfo, Control
 
 _HINT_WIDTHS = (16, 16, 32, 32, 96, 96, 256)
@@ -52,7 +53,7 @@ class ControlNet(nn.Module):
         wanted, given = (8 * x.shape[3], 8 * x.shape[2]), (hint.shape[3], hint.shape[2])
         if given != wanted:
             raise ValueError("The hint must be {}x{} pixels for this latent, not {}x{}.".format(*wanted, *given))
-        dtype = next(self.parameters()).dtype
+        dtype = compute_dtype(self)
         call = CallInfo(x.shape, timesteps)
         h, context = x.to(dtype), context.to(dtype)
         emb = embed(self.time_embed, self.label_emb, self.config.base_width, timesteps, y)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.ops.layers import Conv2d
+from diffusion.ops.stored import compute_dtype
 from diffusion.patches.hooks import Control
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -143,7 +144,7 @@ class T2IAdapter(nn.Module):
 
     def features(self, hint: Tensor) -> list[Tensor]:
         """One feature map per level."""
-        x = self.conv_in(F.pixel_unshuffle(hint.to(next(self.parameters()).dtype), self.config.shrink))
+        x = self.conv_in(F.pixel_unshuffle(hint.to(compute_dtype(self)), self.config.shrink))
         found: list[Tensor] = []
         per_level = len(self.body) // len(self.config.widths)
         for i, block in enumerate(self.body):

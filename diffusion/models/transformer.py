@@ -46,7 +46,7 @@ class GatedGelu(nn.Module):
         self.proj = Linear(width, 2 * out_width)
 
     def forward(self, x: Tensor) -> Tensor:
-        weights, biases = self.proj.weight.chunk(2), self.proj.bias.chunk(2)
+        weights, biases = self.proj.weight_in(x.dtype).chunk(2), self.proj.bias.chunk(2)
         return linear(x, weights[0], biases[0]) * linear_gelu(x, weights[1], biases[1])
 
 
@@ -127,10 +127,9 @@ class SpatialTransformer(nn.Module):
         return x + tokens.transpose(1, 2).reshape(x.shape)
 
 
-def _project(layer: nn.Module, tokens: Tensor) -> Tensor:
+def _project(layer: Linear | Conv2d, tokens: Tensor) -> Tensor:
     """Applies a linear layer, or a 1x1 convolution as the linear layer it is, to (B, T, D)."""
-    weight = layer.get_parameter("weight")
-    return linear(tokens, weight.flatten(1), layer.get_parameter("bias"))
+    return linear(tokens, layer.weight_in(tokens.dtype).flatten(1), layer.bias)
 
 
 def heads_for(width: int, heads: int | None, head_width: int | None) -> int:

@@ -7,6 +7,7 @@ from diffusion.models.embeddings import sinusoidal
 from diffusion.models.unet_blocks import UNetBuilder
 from diffusion.models.unet_config import UNetConfig
 from diffusion.ops.layers import Conv2d
+from diffusion.ops.stored import compute_dtype
 from diffusion.patches.hooks import NO_HOOKS, BlockInfo, CallInfo, Control, ModelHooks, NetworkCall
 
 
@@ -49,7 +50,7 @@ class UNet(nn.Module):
 
     def _forward(self, call: NetworkCall) -> Tensor:
         hooks, control = call.hooks, call.control or Control()
-        dtype = next(self.parameters()).dtype
+        dtype = compute_dtype(self)
         h, context = call.x.to(dtype), call.context.to(dtype)
         emb = embed(self.time_embed, self.label_emb, self.config.base_width, call.timesteps, call.y)
         for emb_hook in hooks.emb:
@@ -91,7 +92,7 @@ def embed(
     time_embed: nn.Sequential, label_emb: nn.Sequential | None, base_width: int, timesteps: Tensor, y: Tensor | None
 ) -> Tensor:
     """Timesteps (B,) and, where there is one, the vector condition (B, V) as one (B, E) embedding."""
-    dtype = next(time_embed.parameters()).dtype
+    dtype = compute_dtype(time_embed)
     emb = time_embed(sinusoidal(timesteps, base_width).to(dtype))
     if label_emb is not None and y is not None:
         emb = emb + label_emb(y.to(dtype))

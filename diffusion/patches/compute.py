@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from diffusion.handles import Model
+from diffusion.ops.stored import compute_dtype
 from diffusion.patches.hooks import Forward, ModelHooks, NetworkCall
 from diffusion.patches.weights import patched
 
@@ -22,7 +23,7 @@ def computing_in(model: Model, dtype: torch.dtype) -> Model:
 
     Raises ValueError for float32 on weights of half precision: they have to be loaded in float32.
     """
-    weights = next(model.network.parameters()).dtype
+    weights = compute_dtype(model.network)
     if dtype == weights:
         return model
     if dtype == torch.float32:

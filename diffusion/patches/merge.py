@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from diffusion.checkpoints.packing import true_weights
 from diffusion.handles import Model, TextEncoders, WeightPatch
+from diffusion.ops.stored import tensor_of
 from diffusion.patches.weights import patched_tensor
 
 
@@ -39,9 +41,8 @@ class MergePatch:
 
     def apply(self, name: str, weight: Tensor) -> Tensor:
         """The merged tensor, in float32."""
-        module, _, leaf = name.rpartition(".")
-        original: Tensor = getattr(self.other.get_submodule(module), leaf)
-        other = patched_tensor(name, original, [patch for patch in self.other_patches if name in patch.names])
+        patches = [patch for patch in self.other_patches if name in patch.names]
+        other = patched_tensor(name, tensor_of(self.other, name), patches)
         factors = self.factors[name]
         return factors.mine * weight + factors.theirs * other.to(weight.device, torch.float32)
 
@@ -89,11 +90,11 @@ def merge_text_encoders(first: TextEncoders, second: TextEncoders, factors: Fact
 def _merge_patch(
     network: nn.Module, other: nn.Module, patches: tuple[WeightPatch, ...], factors: Factors | Mapping[str, float]
 ) -> tuple[MergePatch, tuple[str, ...]]:
-    theirs = {name: tensor.shape for name, tensor in other.state_dict().items()}
+    theirs = true_weights(other).shapes
     merged: dict[str, Factors] = {}
     left: list[str] = []
-    for name, tensor in network.state_dict().items():
-        if theirs.get(name) != tensor.shape:
+    for name, shape in true_weights(network).shapes.items():
+        if theirs.get(name) != shape:
             left.append(name)
             continue
         found = factors if isinstance(factors, Factors) else blend(_ratio(name, factors))

@@ -4,18 +4,23 @@
 else is shared with the original, so taking a patch away is going back to the original network. The changed tensors of
 the last call are remembered with the network: of a new set of patches only those tensors are computed anew whose own
 patches differ, so moving one slider of five costs that one LoRA's layers.
+
+A weight of 8-bit floats is unpacked, changed, and rounded to such floats again by chance, so that small changes are not
+lost; the seed is made of its name. One in GGUF blocks stays as it is, and the patches act each time it is unpacked.
 """
 
 import copy
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from diffusion.handles import WeightPatch
+from diffusion.ops.stored import Float8, KeepsWeight, Stored, keep, packed_layers, seed_of, stored_of
 
 _MEMORY = "_heddle_patched"
 
@@ -30,9 +35,7 @@ class _Memory:
 
     patches: tuple[WeightPatch, ...] = ()
     network: nn.Module | None = None
-    tensors: dict[str, tuple[tuple[WeightPatch, ...], Tensor]] = field(
-        default_factory=dict[str, tuple[tuple[WeightPatch, ...], Tensor]]
-    )
+    tensors: dict[str, "_Changed"] = field(default_factory=dict[str, "_Changed"])
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __reduce__(self) -> tuple[type["_Memory"], tuple[()]]:
@@ -52,7 +55,7 @@ def patched(network: nn.Module, patches: Sequence[WeightPatch]) -> nn.Module:
     with memory.lock:
         if memory.network is None or memory.patches != patches:
             memory.tensors = _changed_tensors(network, patches, memory.tensors)
-            memory.network = with_tensors(network, {name: tensor for name, (_, tensor) in memory.tensors.items()})
+            memory.network = with_tensors(network, {name: stored for name, (_, stored) in memory.tensors.items()})
             memory.patches = patches
         return memory.network
 
@@ -67,23 +70,38 @@ def _memory_of(network: nn.Module) -> _Memory:
     return cast(_Memory, network.__dict__.setdefault(_MEMORY, _Memory()))
 
 
+_Changed = tuple[tuple[WeightPatch, ...], Stored]
+
+
 def _changed_tensors(
-    network: nn.Module, patches: tuple[WeightPatch, ...], known: Mapping[str, tuple[tuple[WeightPatch, ...], Tensor]]
-) -> dict[str, tuple[tuple[WeightPatch, ...], Tensor]]:
+    network: nn.Module, patches: tuple[WeightPatch, ...], known: Mapping[str, _Changed]
+) -> dict[str, _Changed]:
     by_name: dict[str, list[WeightPatch]] = {}
     for patch in patches:
         for name in patch.names:
             by_name.setdefault(name, []).append(patch)
-    originals = network.state_dict()
-    changed: dict[str, tuple[tuple[WeightPatch, ...], Tensor]] = {}
+    originals, packed = network.state_dict(), packed_layers(network)
+    changed: dict[str, _Changed] = {}
     for name, mine in by_name.items():
         if name in known and known[name][0] == tuple(mine):
             changed[name] = known[name]
+        elif name in packed:
+            changed[name] = tuple(mine), _patched_packed(name, packed[name], mine)
         elif name in originals:
-            changed[name] = tuple(mine), patched_tensor(name, originals[name], mine)
+            changed[name] = tuple(mine), Stored(patched_tensor(name, originals[name], mine))
         else:
             raise PatchDoesNotFit(f"{mine[0]}: the network has no tensor {name!r}")
     return changed
+
+
+@torch.no_grad()
+def _patched_packed(name: str, layer: KeepsWeight, patches: Sequence[WeightPatch]) -> Stored:
+    stored = stored_of(layer)
+    if isinstance(stored.packing, Float8):
+        weight = patched_tensor(name, layer.weight_in(torch.float32), patches)
+        return stored.packing.pack(weight, stored, seed_of(name))
+    # Good scales for blocks take a search, so these are not packed again.
+    return replace(stored, change=partial(patched_tensor, name, patches=tuple(patches)))
 
 
 @torch.no_grad()
@@ -97,16 +115,19 @@ def patched_tensor(name: str, weight: Tensor, patches: Sequence[WeightPatch]) ->
     return result.to(weight.dtype)
 
 
-def with_tensors(network: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
+def with_tensors(network: nn.Module, tensors: Mapping[str, Stored]) -> nn.Module:
     """A copy of the network in which these tensors stand in place of its own; all else is shared with the original."""
     copies: dict[str, nn.Module] = {"": _shallow(network)}
-    for name, tensor in tensors.items():
+    for name, stored in tensors.items():
         path, _, leaf = name.rpartition(".")
-        tables = vars(_copied(copies, path))
-        if tables["_parameters"].get(leaf) is not None:
-            tables["_parameters"][leaf] = nn.Parameter(tensor, requires_grad=False)
+        layer = _copied(copies, path)
+        tables = vars(layer)
+        if stored.packing is not None and isinstance(layer, KeepsWeight):
+            keep(layer, stored)
+        elif tables["_parameters"].get(leaf) is not None:
+            tables["_parameters"][leaf] = nn.Parameter(stored.tensor, requires_grad=False)
         else:
-            tables["_buffers"][leaf] = tensor
+            tables["_buffers"][leaf] = stored.tensor
     return copies[""]
 
 

@@ -13,7 +13,10 @@ from torch import Tensor, nn
 
 from diffusion.checkpoints.build import WithoutInitialising
 from diffusion.checkpoints.header import Shape
+from diffusion.checkpoints.packing import put_weights
+from diffusion.checkpoints.weights import Weights
 from diffusion.families.text_encoders import TextEncoderSpec
+from diffusion.ops.stored import packed_layers
 from diffusion.text.tokenise import END_ID
 from diffusion.text.tokens import Chunk
 
@@ -25,15 +28,16 @@ class TextEncoderError(ValueError):
     """Tensors that do not make the text encoder they are said to be."""
 
 
-def build_clip(weights: Mapping[str, Tensor], spec: TextEncoderSpec) -> nn.Module:
+def build_clip(tensors: Mapping[str, Tensor], spec: TextEncoderSpec) -> nn.Module:
     """transformers' CLIPTextModelWithProjection over these tensors, which are not copied.
 
-    weights: named as in published transformers files (`text_model.…`). Sizes are read off the shapes; `spec` says what
+    tensors: named as in published transformers files (`text_model.…`). Sizes are read off the shapes; `spec` says what
     shapes do not tell. Raises TextEncoderError with what is missing or too much.
     """
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
-    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    weights = Weights.of(tensors)
+    shapes = weights.shapes
     sizes = _sizes(shapes)
     projection = shapes.get("text_projection.weight")
     config = CLIPTextConfig(
@@ -55,7 +59,7 @@ def build_clip(weights: Mapping[str, Tensor], spec: TextEncoderSpec) -> nn.Modul
     expected = set(network.state_dict())
     if expected != set(shapes):
         raise TextEncoderError(f"{spec.name}: {_difference(expected, set(shapes))}")
-    network.load_state_dict(dict(weights), assign=True)
+    put_weights(network, weights)
     # The one buffer that is not in files; it is on the meta device until now.
     network.text_model.embeddings.position_ids = torch.arange(sizes.positions)[None]
     return network.eval().requires_grad_(False)
@@ -160,8 +164,12 @@ def _text_model(network: nn.Module) -> Any:
 
 
 def _call(module: nn.Module, dtype: torch.dtype, *args: Any, **kwargs: Any) -> Tensor:
-    """Call one module with its weights in `dtype`; only this module's are held twice meanwhile."""
-    stored = dict(module.named_parameters())
+    """Call one module with its weights in `dtype`; only this module's are held twice meanwhile.
+
+    Its packed weights are left to their layers, which unpack them in the format of what they are called with.
+    """
+    packed = packed_layers(module)
+    stored = {name: parameter for name, parameter in module.named_parameters() if name not in packed}
     if all(parameter.dtype == dtype for parameter in stored.values()):
         return module(*args, **kwargs)
     cast_weights = {name: parameter.to(dtype) for name, parameter in stored.items()}

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from diffusion.families.text_encoders import TextEncoderSpec
 from diffusion.handles import TextEncoders
+from diffusion.ops.stored import compute_dtype
 from diffusion.patches.weights import patched
 from diffusion.text.clip import run_clip, token_width
 from diffusion.text.embeddings import Embeddings
@@ -73,5 +74,5 @@ def _encode_one(
 
 
 def _compute_dtype(network: nn.Module) -> torch.dtype:
-    weight = next(network.parameters())
-    return torch.float32 if weight.device.type == "cpu" else weight.dtype
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    return torch.float32 if on_cpu else compute_dtype(network)

@@ -47,23 +47,6 @@ def saved(path: Path, tensors: dict[str, Tensor]) -> Path:
     return path
 
 
-def test_eight_bit_weights_with_scales_are_loaded_as_what_they_stand_for(tmp_path: Path, models: dict[str, Tiny]):
-    file = models["SD 1.x"].checkpoint()
-    layer = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q"
-    text = "cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1"
-    expected: dict[str, Tensor] = {}
-    for name, scale in ((layer, torch.tensor(0.25)), (text, torch.tensor([0.5]))):
-        stored = (file[f"{name}.weight"] / scale).to(torch.float8_e4m3fn)
-        expected[name] = stored.float() * scale
-        file |= {f"{name}.weight": stored, f"{name}.scale_weight": scale, f"{name}.scale_input": torch.tensor(1.0)}
-    file["model.diffusion_model.scaled_fp8"] = torch.empty(2, dtype=torch.float8_e4m3fn)
-    loaded = ModelStore(Precision(torch.float32, torch.float32)).checkpoint(saved(tmp_path / "m.safetensors", file))
-    assert loaded.text_encoders
-    network, encoder = loaded.model.network, loaded.text_encoders.networks["clip_l"]
-    assert torch.equal(network.get_parameter(f"{layer.split('.', 2)[2]}.weight"), expected[layer])
-    assert torch.equal(encoder.get_parameter(f"{text.split('.', 2)[2]}.weight"), expected[text])
-
-
 def assert_holds(network: torch.nn.Module, tensors: dict[str, Tensor]) -> None:
     state = network.state_dict()
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in state.items())

@@ -76,10 +76,22 @@ def test_a_diffusion_model_alone_is_loaded(call: Call, folders: Folders, sd15: T
     assert call("UNETLoader", unet_name=name, weight_dtype="default").family is SD15
 
 
-def test_number_formats_that_cannot_be_held_are_refused(call: Call, folders: Folders, sd15: Tiny):
+@pytest.mark.parametrize(
+    ("weight_dtype", "held"),
+    [
+        ("fp8_e4m3fn", torch.float8_e4m3fn),
+        ("fp8_e4m3fn_fast", torch.float8_e4m3fn),
+        ("fp8_e5m2", torch.float8_e5m2),
+        ("default", torch.float32),
+    ],
+)
+def test_a_diffusion_model_is_held_in_the_format_asked_for(
+    call: Call, folders: Folders, sd15: Tiny, weight_dtype: str, held: torch.dtype
+):
     name = put(folders, "diffusion_models", "a.safetensors", sd15.network)
-    with pytest.raises(ValueError, match="choose default"):
-        call("UNETLoader", unet_name=name, weight_dtype="fp8_e4m3fn")
+    network = call("UNETLoader", unet_name=name, weight_dtype=weight_dtype).network
+    assert network.get_parameter(f"{UNET}.weight").dtype == held
+    assert network.get_parameter("input_blocks.1.0.in_layers.0.weight").dtype == torch.float32
 
 
 def test_text_encoders_alone_are_loaded(call: Call, folders: Folders, sd15: Tiny, monkeypatch: pytest.MonkeyPatch):

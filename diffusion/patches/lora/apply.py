@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from diffusion.checkpoints.header import Shape
+from diffusion.checkpoints.packing import true_weights
 from diffusion.handles import Model, TextEncoders
 from diffusion.patches.lora.adapters import AdapterDoesNotFit, Tensors, bias, changed
 from diffusion.patches.lora.file import LoraFile
@@ -106,7 +108,7 @@ def _find(lora: LoraFile, model: Model | None, encoders: TextEncoders | None) ->
         assert encoders
         networks[name] = encoders.networks[name]
         spelled |= {spelling: (name, module) for spelling, module in text_modules(encoders, name).items()}
-    weights = {part: network.state_dict() for part, network in networks.items()}
+    shapes = {part: true_weights(network).shapes for part, network in networks.items()}
     found = _Found({part: {} for part in networks})
     for module, tensors in lora.modules.items():
         if module not in spelled:
@@ -117,7 +119,7 @@ def _find(lora: LoraFile, model: Model | None, encoders: TextEncoders | None) ->
             continue
         found.expected = True
         part, ours = spelled[module]
-        if problem := _add(found.adapters[part], weights[part], ours, tensors):
+        if problem := _add(found.adapters[part], shapes[part], ours, tensors):
             found.misfits.append(f"{module}: {problem}")
         else:
             found.fitting += 1
@@ -125,7 +127,7 @@ def _find(lora: LoraFile, model: Model | None, encoders: TextEncoders | None) ->
 
 
 def _add(
-    adapters: dict[str, tuple[Tensors, ...]], weights: Mapping[str, Tensor], module: str, tensors: Tensors
+    adapters: dict[str, tuple[Tensors, ...]], shapes: Mapping[str, Shape], module: str, tensors: Tensors
 ) -> str | None:
     """Add what a file's module does to our module's weight and bias; returns why not, if its shapes do not fit."""
     changes = {f"{module}.weight": {role: t for role, t in tensors.items() if role != "diff_b"}}
@@ -134,10 +136,10 @@ def _add(
     if set(changes[f"{module}.weight"]) <= {"alpha"}:
         del changes[f"{module}.weight"]
     for name, change in changes.items():
-        if name not in weights:
+        if name not in shapes:
             return f"the model has no {name!r}"
         try:
-            _try(weights[name], change)
+            _try(shapes[name], change)
         except (AdapterDoesNotFit, RuntimeError, KeyError, IndexError) as error:
             # Shapes that do not multiply are torch's RuntimeError; a factor that is not there is a KeyError.
             return str(error).splitlines()[0]
@@ -146,10 +148,10 @@ def _add(
     return None
 
 
-def _try(weight: Tensor, change: Tensors) -> None:
+def _try(shape: Shape, change: Tensors) -> None:
     """Go through the arithmetic of one change on the meta device, where it costs nothing."""
     on_meta = {role: t if role == "alpha" else torch.empty(t.shape, device="meta") for role, t in change.items()}
-    target = torch.empty(weight.shape, device="meta")
+    target = torch.empty(shape, device="meta")
     if "diff_b" in change:
         bias(target, on_meta)
     else:

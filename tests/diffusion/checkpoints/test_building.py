@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion.checkpoints.build import build_network, empty_block, in_dtype
+from diffusion.checkpoints.build import build_network
 from diffusion.checkpoints.errors import CheckpointError
+from diffusion.checkpoints.precision import empty_block, in_dtype
 from diffusion.checkpoints.weights import Weights
 
 TENSORS = {"weight": torch.randn(3, 5), "bias": torch.randn(3)}
