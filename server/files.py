@@ -1,15 +1,18 @@
-"""The one file service: whatever users or nodes made leaves through here, so that none of it runs as part of our page.
+"""The one file service: every file leaves through here, and what users or nodes made never runs as part of our page.
 
 Pictures, sound and video of known types are shown in place; everything else is a download. Nothing is sniffed, and a
 file opened on its own is sandboxed: it has no origin, no scripts and no network.
 """
 
+import asyncio
 from pathlib import Path
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
+from server.problems import empty
 from storage.listing import media_type
+from storage.names import BadName, beneath
 
 # Types that hold no scripts. SVG and PDF do.
 INLINE = frozenset(
@@ -39,6 +42,25 @@ def user_bytes(data: bytes, kind: str, name: str) -> web.Response:
     """Something made from a user's file, in memory. kind: its media type."""
     response = web.Response(body=data, content_type=kind)
     _protect(response, kind, name)
+    return response
+
+
+async def static_file(folder: Path, name: str) -> web.StreamResponse:
+    """A file of a program's own, as what it is: a page, a script, a pack's picture. 404 for one that is not there."""
+
+    def locate() -> Path | None:
+        try:
+            path = beneath(folder, name)
+        except BadName:
+            return None
+        return path if path.is_file() else None
+
+    path = await asyncio.to_thread(locate)
+    if path is None:
+        return empty(404)
+    response = web.FileResponse(path)
+    kind = media_type(path.name)
+    response.headers[hdrs.CONTENT_TYPE] = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
     return response
 
 

@@ -58,8 +58,11 @@ def headers(access: Access, compress: bool) -> Middleware:
         if response.prepared:  # a websocket; its headers are long gone
             return response
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "same-origin")
         if access.cors_origin is not None:
             _allow_other_origins(response, access.cors_origin)
+        else:
+            response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         _cache(request, response)
         if compress and isinstance(response, web.Response) and response.content_type in _COMPRESSED:
             response.enable_compression()

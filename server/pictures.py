@@ -1,18 +1,29 @@
-"""Re-encoding of pictures for clients: smaller, without alpha, alpha alone, a mask laid over. Blocking: in a thread.
+"""Re-encoding of pictures for clients: smaller, without alpha, alpha alone, a mask laid over.
 
-Sizes are looked at before anything is decoded, and they are worked on one after the other: this process stays small.
+Sizes are looked at before anything is decoded, and pictures are worked on one after the other. Large ones are decoded
+in a process of their own that ends with them: this process stays small, and a picture made to break a decoder breaks
+that one. This module is that process's program too (`python -m server.pictures`).
 """
 
 import asyncio
+import contextlib
 import io
-from collections.abc import Callable
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 MOST_PIXELS = 80_000_000
-AT_ONCE = 1  # a picture of 16 megapixels takes 200 MB while it is encoded, two at once twice that
+LARGE = 4_000_000  # pixels; 16 million take 200 MB while they are encoded
+AT_ONCE = 1
+SECONDS = 60.0  # for one picture
+_MOST_MEMORY = 3 * 2**30  # bytes of address space for one
+_HOME = Path(__file__).parents[1]
+_NOT_A_PICTURE = 3  # exit code: the reason is on stdout
 
 T = TypeVar("T")
 
@@ -22,19 +33,64 @@ class NotAPicture(ValueError):
 
 
 class Pictures:
-    """Runs picture work in threads, one after the other."""
+    """Does what the functions below do, large pictures in another process. All raise NotAPicture."""
 
-    def __init__(self):
+    def __init__(self, large: int = LARGE):
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._large = large
 
-    async def make(self, work: Callable[[], T]) -> T:
-        """Raises NotAPicture."""
+    async def preview(
+        self, source: Path | BinaryIO, format: str, quality: int, alpha: bool = True
+    ) -> tuple[bytes, str]:
+        """The picture as "webp" or "jpeg", and its media type."""
+        return await self._make("preview", [source], format, quality, alpha), f"image/{format}"
+
+    async def without_alpha(self, source: Path) -> bytes:
+        return await self._make("without_alpha", [source])
+
+    async def alpha_only(self, source: Path) -> bytes:
+        return await self._make("alpha_only", [source])
+
+    async def masked(self, original: Path, mask: Path) -> bytes:
+        return await self._make("masked", [original, mask])
+
+    async def _make(self, operation: str, sources: Sequence[Path | BinaryIO], *options: Any) -> bytes:
         async with self._turn:
-            return await asyncio.to_thread(_guarded, work)
+            pixels = await asyncio.to_thread(lambda: sum(_guarded(_pixels, source) for source in sources))
+            if pixels <= self._large:
+                return await asyncio.to_thread(_guarded, OPERATIONS[operation], *sources, *options)
+            paths = [str(source) for source in sources if isinstance(source, Path)]
+            if len(paths) < len(sources):
+                raise NotAPicture(f"{pixels} pixels are too many for a picture inside another file")
+            return await _elsewhere(json.dumps([operation, paths, options]))
 
 
-def preview(source: Path | BinaryIO, format: str, quality: int, alpha: bool = True) -> tuple[bytes, str]:
-    """The picture as "webp" or "jpeg", and its media type. alpha: keep it where the format can."""
+async def _elsewhere(task: str) -> bytes:
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server.pictures", task),
+        cwd=_HOME,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            made, _ = await child.communicate()
+    except TimeoutError:
+        raise NotAPicture(f"this picture took longer than {SECONDS:g} seconds") from None
+    finally:
+        if child.returncode is None:  # too slow, or nobody waits for it any more
+            child.kill()
+            await child.wait()
+    if child.returncode == _NOT_A_PICTURE:
+        raise NotAPicture(made.decode("utf-8", "replace"))
+    if child.returncode != 0:
+        raise NotAPicture("this picture needs too much memory, or is damaged beyond reading")
+    return made
+
+
+def preview(source: Path | BinaryIO, format: str, quality: int, alpha: bool = True) -> bytes:
+    """The picture as "webp" or "jpeg". alpha: keep it where the format can."""
     image = _open(source)
     with_alpha = alpha and format == "webp" and _has_alpha(image)
     if image.mode not in ("RGB", "RGBA") or with_alpha != (image.mode == "RGBA"):
@@ -42,7 +98,7 @@ def preview(source: Path | BinaryIO, format: str, quality: int, alpha: bool = Tr
     target = io.BytesIO()
     options = {"method": 0} if format == "webp" else {}  # a preview is looked at once: be quick rather than small
     image.save(target, format=format, quality=quality, **options)
-    return target.getvalue(), f"image/{format}"
+    return target.getvalue()
 
 
 def without_alpha(source: Path) -> bytes:
@@ -75,18 +131,38 @@ def masked(original: Path, mask: Path) -> bytes:
     return target.getvalue()
 
 
-def _open(source: Path | BinaryIO) -> Image.Image:
-    image = Image.open(source)
-    width, height = image.size
+OPERATIONS: dict[str, Callable[..., bytes]] = {
+    "preview": preview,
+    "without_alpha": without_alpha,
+    "alpha_only": alpha_only,
+    "masked": masked,
+}
+
+
+def _pixels(source: Path | BinaryIO) -> int:
+    """As many as the header says. Raises NotAPicture when that is more than we would ever decode."""
+    with contextlib.ExitStack() as scope:
+        file = scope.enter_context(source.open("rb")) if isinstance(source, Path) else source
+        width, height = Image.open(file).size
+        file.seek(0)
     if width * height > MOST_PIXELS:
         raise NotAPicture(f"{width} x {height} pixels are too many to re-encode here; at most {MOST_PIXELS} are")
-    image.load()
+    return width * height
+
+
+def _open(source: Path | BinaryIO) -> Image.Image:
+    image = Image.open(source)
+    try:
+        image.load()
+    except BaseException:
+        image.close()
+        raise
     return image
 
 
-def _guarded(work: Callable[[], T]) -> T:
+def _guarded(work: Callable[..., T], *arguments: Any) -> T:
     try:
-        return work()
+        return work(*arguments)
     except NotAPicture:
         raise
     except UnidentifiedImageError:
@@ -115,3 +191,23 @@ def _png(image: Image.Image) -> bytes:
 
 def _size(image: Image.Image) -> str:
     return f"{image.width} x {image.height}"
+
+
+def _serve(task: str) -> int:
+    """The other process: do one operation, the result on stdout."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
+    operation, paths, options = json.loads(task)
+    try:
+        made = _guarded(OPERATIONS[operation], *map(Path, paths), *options)
+    except NotAPicture as reason:
+        sys.stdout.write(str(reason))
+        return _NOT_A_PICTURE
+    sys.stdout.buffer.write(made)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_serve(sys.argv[1]))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from aiohttp import hdrs, web
 
+from server.files import static_file
 from server.problems import empty
-from server.routes.extensions import static_file
 
 # The build puts a hash of the content into these names, so what a name holds never changes.
 _HASHED = re.compile(r"(^|/)assets/[^/]+-[A-Za-z0-9_-]{8,}\.[a-z0-9]+$")
@@ -45,14 +45,13 @@ class EditorRoutes:
         if index is None or not await asyncio.to_thread(index.is_file):
             response: web.StreamResponse = web.Response(text=MISSING, content_type="text/html")
         else:
-            response = web.FileResponse(index)
-            response.headers[hdrs.CONTENT_TYPE] = "text/html; charset=utf-8"
+            response = await static_file(index.parent, index.name)
         response.headers[hdrs.CACHE_CONTROL] = "no-cache"
         response.headers[hdrs.PRAGMA] = "no-cache"
         response.headers[hdrs.EXPIRES] = "0"
-        # Nobody may lay our page under theirs and have the owner click through it.
-        response.headers["Content-Security-Policy"] = "frame-ancestors 'self'"
-        response.headers["Referrer-Policy"] = "same-origin"
+        # Nobody may lay our page under theirs and have the owner click through it, or hold a handle to its window.
+        response.headers["Content-Security-Policy"] = "frame-ancestors 'self'; object-src 'none'; base-uri 'self'"
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         return response
 
     async def file(self, request: web.Request) -> web.StreamResponse:

@@ -1,5 +1,6 @@
 """`/experiment/models`: model files with their size and age, and the pictures that lie beside them."""
 
+import asyncio
 import base64
 import binascii
 import io
@@ -9,7 +10,6 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from server import pictures
 from server.bodies import json_in_thread
 from server.files import user_bytes
 from server.pictures import NotAPicture, Pictures
@@ -54,15 +54,14 @@ class ExperimentRoutes:
         if not index.isascii() or not index.isdigit() or len(index) > 6:
             return empty(404)
 
-        def make() -> bytes | None:
-            source = self._picture_of(kind, int(index), name)
-            return None if source is None else pictures.preview(source, "webp", 90)[0]
-
+        source = await asyncio.to_thread(self._picture_of, kind, int(index), name)
+        if source is None:
+            return empty(404)
         try:
-            data = await self._pictures.make(make)
+            data, media = await self._pictures.preview(source, "webp", 90)
         except NotAPicture:
-            data = None
-        return empty(404) if data is None else user_bytes(data, "image/webp", f"{Path(name).stem}.webp")
+            return empty(404)
+        return user_bytes(data, media, f"{Path(name).stem}.webp")
 
     def _described(self, kind: str) -> list[dict[str, Any]]:
         directories = self._folders.directories(kind)

@@ -1,16 +1,14 @@
 """`/extensions`: scripts that packs bring for the editor."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from server.bodies import json_in_thread
+from server.files import static_file
 from server.problems import empty
-from storage.listing import media_type
-from storage.names import BadName, beneath
 
 
 class ExtensionRoutes:
@@ -40,22 +38,3 @@ class ExtensionRoutes:
         if folder is None:
             return empty(404)
         return await static_file(folder, request.match_info["file"])
-
-
-async def static_file(folder: Path, name: str) -> web.StreamResponse:
-    """A file of a program's own, beneath its folder."""
-
-    def locate() -> Path | None:
-        try:
-            path = beneath(folder, name)
-        except BadName:
-            return None
-        return path if path.is_file() else None
-
-    path = await asyncio.to_thread(locate)
-    if path is None:
-        return empty(404)
-    response = web.FileResponse(path)
-    kind = media_type(path.name)
-    response.headers[hdrs.CONTENT_TYPE] = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
-    return response

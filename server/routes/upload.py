@@ -10,7 +10,6 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.multipart import BodyPartReader
 
-from server import pictures
 from server.bodies import limits_of, pour, too_large
 from server.pictures import NotAPicture, Pictures
 from server.problems import RequestError, bad, json_response
@@ -55,17 +54,18 @@ class UploadRoutes:
             upload = _file_of(form)
             original = await asyncio.to_thread(self._original, form.fields.get("original_ref"))
 
-            def lay() -> Upload:
-                upload.flush()
-                made = scope.enter_context(self._inputs.upload())
-                made.write(pictures.masked(original, upload.path))
-                return made
-
+            await asyncio.to_thread(upload.flush)
             try:
-                made = await self._pictures.make(lay)
+                data = await self._pictures.masked(original, upload.path)
             except NotAPicture as error:
                 raise bad("not_an_image", "The mask cannot be laid over the image", str(error)) from None
-            return await self._store(made, form)
+
+            def keep() -> Upload:
+                made = scope.enter_context(self._inputs.upload())
+                made.write(data)
+                return made
+
+            return await self._store(await asyncio.to_thread(keep), form)
 
     async def _store(self, upload: Upload, form: Form) -> web.Response:
         type, subfolder = form.fields.get("type", "input") or "input", form.fields.get("subfolder", "")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from server import pictures
 from server.files import user_bytes, user_file
 from server.pictures import NotAPicture, Pictures
 from server.problems import RequestError, bad, empty
@@ -36,11 +35,9 @@ class ViewRoutes:
             if "preview" in request.query:
                 return await self._preview(path, request.query["preview"], channel)
             if channel == "rgb":
-                data = await self._pictures.make(lambda: pictures.without_alpha(path))
-                return user_bytes(data, "image/png", path.name)
+                return user_bytes(await self._pictures.without_alpha(path), "image/png", path.name)
             if channel == "a":
-                data = await self._pictures.make(lambda: pictures.alpha_only(path))
-                return user_bytes(data, "image/png", path.name)
+                return user_bytes(await self._pictures.alpha_only(path), "image/png", path.name)
         except NotAPicture as error:
             raise bad("not_an_image", "This file cannot be shown as a picture", str(error)) from None
         return user_file(path)
@@ -52,9 +49,7 @@ class ViewRoutes:
         if channel != "rgba" and "a" in channel:
             format = "webp"
         percent = int(quality) if quality.isascii() and quality.isdigit() and len(quality) < 4 else _QUALITY
-        data, kind = await self._pictures.make(
-            lambda: pictures.preview(path, format, max(1, min(100, percent)), alpha="a" in channel)
-        )
+        data, kind = await self._pictures.preview(path, format, max(1, min(100, percent)), alpha="a" in channel)
         return user_bytes(data, kind, path.name)
 
     def _locate(self, filename: str, type: str, subfolder: str) -> Path | None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from aiohttp import web
 
 from server.bodies import json_in_thread
+from server.files import static_file
 from server.problems import empty
-from server.routes.extensions import static_file
 from storage.folders import Folders
 from storage.names import BadName, beneath
 
