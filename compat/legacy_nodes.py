@@ -10,6 +10,7 @@ from compat.hidden import hidden_values
 from compat.legacy_declarations import declare
 from compat.outcomes import interruptible, outcome_of
 from compat.placeholder import loading
+from compat.world import running
 from execution.context import Run
 from execution.kind import named_parameters
 from execution.spec import Declaration, NodeSpec, Outcome
@@ -29,7 +30,7 @@ def spec_of(id: str, kind: Any, title: str | None, source: str) -> NodeSpec:
         behaviour.run,
         fingerprint=behaviour.fingerprint if declaration.has_fingerprint else None,
         needs=behaviour.needs if declaration.has_needs else None,
-        check=_validator(kind) if declaration.has_check else None,
+        check=_validator(kind, declaration.hidden) if declaration.has_check else None,
         given={RUN: Run},
         new_instance=kind,
         redeclare=redeclare,
@@ -87,11 +88,13 @@ class LegacyNode:
         return {**{name: to_pack(value) for name, value in values.items()}, **hidden}
 
 
-def _validator(kind: Any) -> Callable[..., Any]:
+def _validator(kind: Any, hidden: Mapping[str, Any]) -> Callable[..., Any]:
     @wraps(kind.VALIDATE_INPUTS)  # the executor passes what its signature names
     def validate(**values: Any) -> Any:
         values.pop(RUN, None)
-        return kind.VALIDATE_INPUTS(**values)
+        if (asked := running()) is not None:
+            values.update(hidden_values(hidden, asked, running=False))
+        return kind.VALIDATE_INPUTS(**_only_known(kind.VALIDATE_INPUTS, values, hidden))
 
     return validate
 

@@ -107,7 +107,7 @@ def _specs(module: ModuleType, name: str, added: Mapping[str, type]) -> tuple[li
     if isinstance(mappings, Mapping):
         classes.update(cast(Mapping[str, Any], mappings))
     elif callable(entry := getattr(module, "comfy_entrypoint", None)):
-        specs += schema_nodes.specs_of(entry, source)
+        classes.update(schema_nodes.classes_of(entry))
     titles: Mapping[str, Any] = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
     broken: dict[str, str] = {}
     for id, kind in classes.items():

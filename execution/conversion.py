@@ -6,8 +6,8 @@ from typing import Any
 
 from execution.spec import ANY, InputSpec
 
-# A type variable of the newer schema form; the editor resolves it, so here it fits everything.
-MATCH_TYPE = "COMFY_MATCHTYPE_V3"
+# Type variables of the newer schema form; the editor resolves them, so here they fit everything.
+RESOLVED_BY_EDITOR = ("COMFY_MATCHTYPE_V3", "COMFY_DYNAMICSLOT_V3")
 
 
 def fits(received: str | tuple[Any, ...], spec: InputSpec, choices: tuple[Any, ...] | None) -> bool:
@@ -32,7 +32,7 @@ def _members(type_name: str) -> frozenset[str]:
 
 
 def _is_any(type_name: str) -> bool:
-    return type_name in (ANY, MATCH_TYPE) or ANY in _members(type_name)
+    return type_name == ANY or type_name in RESOLVED_BY_EDITOR or ANY in _members(type_name)
 
 
 _SPOKEN = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}

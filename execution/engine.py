@@ -1,6 +1,7 @@
 """What a worker carries, built around an executor: the graph side of `workers.engine.Engine`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from typing import Any
 
 from execution.events import Ending
@@ -8,7 +9,7 @@ from execution.executor import Executor
 from execution.failure import exception_type, message_of, traceback_of
 from execution.hooks import judge
 from execution.job import Job
-from execution.node_run import Emit, asked
+from execution.node_run import Emit, asked, executing
 from execution.registry import catalogue_of
 from execution.spec import Declaration
 from execution.tasks import Tasks
@@ -56,14 +57,11 @@ class GraphEngine:
             return Verdict(question.node, None)  # the prompt is refused for that already
         kind = self._executor.kinds(question.class_type)
         try:
-            answer, names = judge(
-                kind,
-                asked(question.node),
-                question.values,
-                question.linked,
-                question.types,
-                self._executor.capabilities,
-                tasks.finish,
+            context = copy_context()
+            context.run(executing.set, asked(question.node))
+            capabilities = self._executor.capabilities
+            answer, names = context.run(
+                judge, kind, question.values, question.linked, question.types, capabilities, tasks.finish
             )
         except Exception as error:
             return Verdict(question.node, "", (), (exception_type(error), message_of(error), traceback_of(error)))

@@ -68,7 +68,6 @@ def links_wanted(
 
 def judge(
     kind: Kind,
-    run: Run,
     values: Mapping[str, Any],
     linked: Sequence[str],
     types: Mapping[str, Any],
@@ -83,7 +82,7 @@ def judge(
     names = [name for name in arguments if name in kind.declared]
     if kind.check_takes is not None and "input_types" in kind.check_takes:
         arguments["input_types"] = dict(types)
-    given = capabilities_for(kind.spec, capabilities, kind.check_takes, run)
+    given = capabilities_for(kind.spec, capabilities, kind.check_takes, None)
     answer = hook(**arguments, **given)
     return (finish(answer) if isawaitable(answer) else answer), names
 

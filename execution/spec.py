@@ -46,6 +46,7 @@ class InputSpec:
         `options["options"]` (False).
     names_file: the value names an uploaded file, perhaps as `sub/name.png [output]`; existence replaces membership.
     self_checked: the node's own validator looks at this input, so the range and membership tests are left to it.
+    in_parts: what it takes comes as further inputs called `<name>.<part>`, nothing under its own name.
     """
 
     name: str
@@ -57,6 +58,7 @@ class InputSpec:
     classic: bool = True
     names_file: bool = False
     self_checked: bool = False
+    in_parts: bool = False
 
     @property
     def lazy(self) -> bool:

@@ -219,7 +219,7 @@ class _Checker:
                 self._check_link(node, rule.spec, links[name], rule, declaration.check_takes_types)
             elif name in malformed:
                 self._complain(node.id, rule.malformed(malformed[name]))
-            elif rule.spec.required:
+            elif rule.spec.required and not rule.spec.in_parts:
                 self._complain(
                     node.id,
                     Problem("required_input_missing", "Required input is missing", name, {"input_name": name}),

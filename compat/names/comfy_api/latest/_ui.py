@@ -1,0 +1,3 @@
+"""`ui` under the name of its file in the program packs were written for."""
+
+from comfy_api.latest.ui import *
