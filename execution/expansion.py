@@ -30,7 +30,7 @@ def read_expansion(
     """
     added: list[str] = []
     # Ids grow with every level of nesting, and a loop may be nested as deep as it has rounds.
-    limits = replace(limits, id_length=_LONGEST_ID)
+    limits = replace(limits, id_length=_LONGEST_ID, plain_ids=False)
     try:
         for id, raw in expanded.graph.items():
             if id in graph:

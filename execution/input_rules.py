@@ -6,7 +6,7 @@ Compiled once per class and question, because a prompt of 10,000 nodes asks them
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, cast
 
-from execution.conversion import CONVERSIONS, fits
+from execution.conversion import CONVERSIONS, fits, rounded
 from execution.object_info import choices_of, input_config
 from execution.problems import Problem
 from execution.registry import Listing
@@ -22,10 +22,12 @@ _COULD_NOT_CONVERT = "Failed to convert an input value to a {} value"
 
 
 class RuleBook:
-    """The rules of the classes a prompt uses. A listing is read once per book, so that an answer is of one piece."""
+    """The rules of the classes a prompt uses. A listing is read once per book, so that an answer is of one piece.
+    rounding: broken numbers become whole ones where those are wanted, as in graphs that nodes make by calculating."""
 
-    def __init__(self, listing: Listing | None, file_exists: Callable[[str], bool] | None):
+    def __init__(self, listing: Listing | None, file_exists: Callable[[str], bool] | None, rounding: bool = False):
         self._listing = listing
+        self._rounding = rounding
         self._file_exists = file_exists
         self._rules: dict[int, tuple[Declaration, list[InputRule]]] = {}
         self._held: dict[str, tuple[str, ...]] = {}
@@ -41,7 +43,9 @@ class RuleBook:
         return known[1]
 
     def rule(self, spec: InputSpec) -> "InputRule":
-        return InputRule(spec, self._held_listing if self._listing else None, self._file_exists, self.suggest)
+        return InputRule(
+            spec, self._held_listing if self._listing else None, self._file_exists, self.suggest, self._rounding
+        )
 
     def _held_listing(self, name: str) -> Sequence[str]:
         assert self._listing is not None
@@ -66,12 +70,15 @@ class InputRule:
         listing: Listing | None,
         file_exists: Callable[[str], bool] | None,
         suggest: Callable[[object, Iterable[Any]], list[str]],
+        rounding: bool,
     ):
         self.spec = spec
         self._listing = listing
         self._file_exists = file_exists
         self._suggest = suggest
         self._type, self._converter = CONVERSIONS.get(spec.type, (None, None))
+        if rounding and self._type is int:
+            self._converter = rounded
         untested = spec.self_checked
         self._minimum = None if untested else spec.options.get("min")
         self._maximum = None if untested else spec.options.get("max")
@@ -102,7 +109,7 @@ class InputRule:
         """The value as the input's type."""
         if self._converter is None:
             return value, None
-        if type(value) is self._type and self._type is not float:
+        if type(value) is self._type and self._type in (str, bool):
             return value, None
         try:
             return self._converter(value), None

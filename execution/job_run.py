@@ -109,7 +109,7 @@ class JobRun:
         self._results = WorkingSet(self._cache)
         self._schedule = Schedule(self._parents, self._is_at_hand, self._is_urgent)
         self._tasks = Tasks(self._check)
-        self._rules = RuleBook(executor.listing, executor.file_exists)
+        self._rules = RuleBook(executor.listing, executor.file_exists, rounding=True)
         self._lazy: dict[str, _Lazy] = {}
         self._opened: dict[str, _Opened] = {}
         self._awaited: dict[str, _Awaited] = {}

@@ -3,6 +3,7 @@
 What a node *means* (its class, its inputs' types) is asked later, in `validate`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
@@ -15,12 +16,15 @@ LITERAL = "__value__"  # {"__value__": [...]} is a list meant as a value; a bare
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a prompt may not exceed. Ids are counted in characters, depth in nested lists and objects of one value."""
+    """What a prompt may not exceed. Ids are counted in characters, depth in nested lists and objects of one value.
+    plain_ids: ids are letters, digits and `_ . : -`; those that nodes make for their graphs may be any printable
+    text."""
 
     nodes: int = 50_000
     links: int = 200_000
-    id_length: int = 256
+    id_length: int = 128
     depth: int = 64
+    plain_ids: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class Node:
 
 Graph = Mapping[str, Node]
 
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_.:-]+")
+# Names that every object of an editor written in JavaScript has already.
+_EVERYWHERE = frozenset({"__proto__", "constructor", "toString"})
 _NOTHING: dict[str, Any] = {}
 _NONE: frozenset[str] = frozenset()
 _SCALARS: frozenset[type] = frozenset((str, int, float, bool, type(None)))
@@ -86,10 +93,10 @@ def parse(value: object, limits: Limits | None = None) -> Graph:
 
 def parse_node(id: object, raw: object, limits: Limits) -> Node:
     """One node of a prompt. Raises PromptRejected."""
-    if not isinstance(id, str) or not 0 < len(id) <= limits.id_length or not id.isprintable():
+    if not isinstance(id, str) or not 0 < len(id) <= limits.id_length or not _is_id(id, limits.plain_ids):
         _reject(
-            "A node id must be printable text",
-            f"of 1 to {limits.id_length} characters, received {_short(id)}",
+            "A node id must be made of letters, digits and _ . : -",
+            f"1 to {limits.id_length} of them, received {_short(id)}",
         )
     if type(raw) is not dict and not isinstance(raw, Mapping):
         _reject("A node must be an object with class_type and inputs", f"Node ID '#{id}', received {_short(raw)}", id)
@@ -140,6 +147,10 @@ def parse_node(id: object, raw: object, limits: Limits) -> Node:
         else:
             constants[name] = value
     return Node(id, class_type, constants, links, malformed, wrapped, fields)
+
+
+def _is_id(id: str, plain: bool) -> bool:
+    return (_PLAIN_ID.fullmatch(id) is not None and id not in _EVERYWHERE) if plain else id.isprintable()
 
 
 def too_deep(value: object, limit: int) -> bool:
