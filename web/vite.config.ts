@@ -11,7 +11,8 @@ export default defineConfig({
     modulePreload: false,
     assetsInlineLimit: 8192,
     reportCompressedSize: true,
-    // One file on purpose: the page is of no use without any part of it, and each request costs a round trip.
+    // What the page opens with is one file on purpose: it is of no use without any part of it, and each request costs a
+    // round trip. Panels that open seldom, and languages, are files of their own.
     chunkSizeWarningLimit: 700,
   },
   server: { proxy: { "/api": "http://127.0.0.1:8188", "/ws": { target: "ws://127.0.0.1:8188", ws: true } } },

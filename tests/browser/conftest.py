@@ -3,6 +3,9 @@
 import asyncio
 import importlib.util
 import json
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from aiohttp import web
 from playwright.sync_api import Browser, Page, sync_playwright
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 def _load(name: str) -> Any:
@@ -246,6 +250,10 @@ class Editor:
             self.page.evaluate("() => new Promise((done) => requestAnimationFrame(done))")
         raise AssertionError(f"did not happen: {what or condition}")
 
+    def settled(self) -> None:
+        """Until nothing stands over the canvas any more."""
+        self.page.wait_for_function("() => !document.querySelector('.veil')", timeout=10_000)
+
     def wait_until(self, script: str) -> None:
         self.page.wait_for_function(script, timeout=10_000)
 
@@ -271,3 +279,67 @@ def editor(server: Running, page: Page) -> Editor:
     page.goto(server.url)
     page.wait_for_function("() => window.heddle?.app.ready && heddle.app.active.graph.nodes.size > 0")
     return Editor(page)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with models, input and output of the real server."""
+    return tmp_path_factory.mktemp("heddle")
+
+
+@pytest.fixture(scope="session")
+def heddle(home: Path) -> Iterator[str]:
+    """The address of the real server."""
+    command = [sys.executable, "main.py", "--cpu", "--port", "0", "--base-directory", str(home)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            found = re.search(r"http://\S+", line)
+            if found:
+                break
+        else:
+            pytest.fail("the server never said where it is")
+        yield found.group().rstrip("/") + "/"
+        process.terminate()
+        process.stdout.read()
+
+
+@pytest.fixture(scope="session")
+def desk_page(browser: Browser, heddle: str) -> Iterator[tuple[Page, list[str]]]:
+    """One page on the real server, kept open: tests that only need a fresh document share it."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(heddle)
+    page.wait_for_function("() => window.heddle?.app.ready && heddle.app.active.graph.nodes.size > 0", timeout=60_000)
+    yield page, errors
+    context.close()
+
+
+CLEAR = """
+() => {
+  const { app } = heddle;
+  app.setDialog(null);
+  for (const toast of app.toasts) app.dismiss(toast.id);
+  for (const tab of [...app.tabs]) app.close(tab);
+  app.sidebar = "none";
+  app.form = false;
+  app.live = false;
+  heddle.defaults();
+  heddle.run("new-default");
+  document.getElementById("canvas").focus();
+}
+"""
+
+
+@pytest.fixture
+def desk(desk_page: tuple[Page, list[str]]) -> Iterator[Editor]:
+    """The shared page with a new document that needs no models, and settings as they come."""
+    page, errors = desk_page
+    page.mouse.move(5, 895)
+    page.evaluate(CLEAR)
+    editor = Editor(page)
+    editor.wait(lambda: len(editor.nodes()) == 5, "the start graph")
+    yield editor
+    assert errors == []

@@ -1,13 +1,16 @@
 import "./style.css";
 import { App } from "./app/app";
 import { byId } from "./app/commands";
-import { openJson } from "./app/files";
+import { fileText, openJson } from "./app/files";
 import { Runner } from "./app/runner";
 import { Session } from "./app/session";
-import { loadSettings } from "./app/settings";
+import { defaults, loadSettings } from "./app/settings";
 import { http } from "./client/http";
+import { toScreen } from "./editor/viewport";
 import { readCatalogue } from "./graph/definitions";
+import type { Point } from "./graph/document";
 import { type Json, isObject, parseJson } from "./graph/json";
+import { type Prompt, toPrompt } from "./graph/prompt";
 import { mountPanels } from "./panels/mount";
 import { Reader } from "./view/reader";
 import { Surface } from "./view/surface";
@@ -26,13 +29,33 @@ if (tree) new Reader(app, tree);
 // For tests, measurements and the curious: the same objects the page uses.
 declare global {
   interface Window {
-    heddle: { readonly app: App; readonly runner: Runner; open(file: string): void; run(command: string): void };
+    heddle: {
+      readonly app: App;
+      readonly runner: Runner;
+      open(file: string): void;
+      run(command: string): void;
+      /** Settings as they come. */
+      defaults(): void;
+      /** What would be saved, and what would be queued. */
+      file(): Json;
+      prompt(): Prompt;
+      /** Where a point of the graph is on the page. */
+      screen(at: Point): Point;
+    };
   }
 }
 window.heddle = {
   app,
   runner,
   open: (file) => openJson(app, parseJson(file), null),
+  defaults: () => app.set({ ...defaults, toured: true }),
+  file: () => parseJson(fileText(app, app.active)),
+  prompt: () => toPrompt(app.active.document, app.catalogue),
+  screen: (at) => {
+    const [x, y] = toScreen(app.active.viewport, at);
+    const box = stage.getBoundingClientRect();
+    return [x + box.left, y + box.top];
+  },
   run: (command) => byId.get(command)?.run(surface.commands),
 };
 
@@ -50,11 +73,9 @@ async function definitions(): Promise<Json> {
 }
 
 async function begin(): Promise<void> {
-  const settings = await loadSettings();
-  app.settings = settings;
-  const info = await definitions();
   // Scripts of packs may bring widgets for input types of their own, so they come before the definitions are read.
-  const foreign = await app.extensions.load();
+  const [settings, info, foreign] = await Promise.all([loadSettings(), definitions(), app.extensions.load()]);
+  app.settings = settings;
   app.setCatalogue(readCatalogue(info, new Set(app.extensions.widgets.keys())));
   await session.restore();
   for (const text of foreign) app.notify({ tone: "info", text });

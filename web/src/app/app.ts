@@ -57,6 +57,8 @@ export class App {
   version = 0;
   /** Brings nodes into view (all of them without an argument); the surface knows how large it is. */
   reveal: ((nodes?: ReadonlySet<NodeId>) => void) | null = null;
+  /** Asks for a new name where the old one stands. */
+  rename: ((target: Target) => void) | null = null;
   private readonly listeners = new Set<() => void>();
   private readonly drawListeners = new Set<() => void>();
   private timer: ReturnType<typeof setTimeout> | undefined;

@@ -2,22 +2,25 @@
 
 import { copyNodes, fromClipboard, paste, toHtml } from "../editor/clipboard";
 import type { Editor } from "../editor/editor";
-import { inflate, union } from "../editor/geometry";
+import { membersOf } from "../editor/frames";
+import { portalName, setPortal } from "../editor/portals";
+import type { Viewport } from "../editor/viewport";
 import { duplicate } from "../editor/perform";
 import { http } from "../client/http";
 import { BYPASSED, MUTED, type Mode, NORMAL, type NodeId, type Point, wiring, withGraph } from "../graph/document";
-import { addGroup, changeNodes, dissolveNodes, removeGroups, removeNodes, removeReroute, setMode } from "../graph/edit";
-import { arrange } from "../graph/layout";
+import { changeNodes, dissolveNodes, removeGroups, removeNodes, removeReroute, setMode } from "../graph/edit";
 import { formatJson, type JsonObject } from "../graph/json";
 import { toPrompt } from "../graph/prompt";
-import { pack, unpack } from "../graph/subgraph";
-import { readCatalogue } from "../graph/definitions";
+import { initialValues, readCatalogue } from "../graph/definitions";
 import { emptyDocument } from "../graph/document";
 import type { App } from "./app";
+import { type Edge, align, distribute, frame, tidy } from "./arranging";
+import { goToBookmark, setBookmark } from "./bookmarks";
 import { download, fileText, openFile, openJson, pickFile, save } from "./files";
 import type { Runner } from "./runner";
+import { t } from "../words/words";
 import { startDocument } from "./start";
-import { bounds } from "../editor/geometry";
+import { makeSubgraph, takeApart } from "./subgraphs";
 
 export interface Surface {
   readonly width: number;
@@ -26,6 +29,7 @@ export interface Surface {
   readonly pointer: Point;
   zoom(factor: number): void;
   zoomTo(scale: number): void;
+  look(viewport: Viewport): void;
 }
 
 export interface Context {
@@ -50,11 +54,43 @@ const anything = ({ app }: Context): boolean => {
   return nodes.size + groups.size + reroutes.size > 0;
 };
 
-/** Sets the mode on all selected nodes, or takes it off when all have it. */
+/** The selected nodes and those that lie in selected frames. */
+function chosen(editor: Editor): ReadonlySet<NodeId> {
+  const nodes = new Set(editor.selection.nodes);
+  for (const group of editor.selection.groups) for (const id of membersOf(editor.graph, editor.layout, group).nodes) nodes.add(id);
+  return nodes;
+}
+const chosenAny = ({ app }: Context): boolean => app.active.selection.nodes.size + app.active.selection.groups.size > 0;
+
+/** Sets the mode on all chosen nodes, or takes it off when all have it. */
 function toggleMode(editor: Editor, mode: Mode, label: string): void {
-  const nodes = editor.selectedNodes;
-  const next = nodes.every((node) => node.mode === mode) ? NORMAL : mode;
-  editor.edit(label, (graph) => setMode(graph, editor.selection.nodes, next));
+  const ids = chosen(editor);
+  const next = [...ids].every((id) => editor.graph.nodes.get(id)?.mode === mode) ? NORMAL : mode;
+  editor.edit(label, (graph) => setMode(graph, ids, next));
+}
+
+/** Folds the selected frames, or unfolds them when all are folded. */
+function fold(editor: Editor): void {
+  const { groups } = editor.selection;
+  const on = ![...groups].every((i) => editor.graph.groups[i]?.folded);
+  editor.edit("Fold", (graph) => ({ ...graph, groups: graph.groups.map((group, i) => (groups.has(i) ? { ...group, folded: on } : group)) }));
+}
+
+/** Shows the links that leave the chosen nodes by name, or draws them again when all are. */
+function togglePortals(editor: Editor): void {
+  const links = [...editor.selection.nodes].flatMap((id) => wiring(editor.graph).outOf.get(id) ?? []);
+  const named = links.length > 0 && links.every((link) => link.portal !== undefined);
+  editor.edit("Portals", (graph) => links.reduce((next, link) => setPortal(next, [link.id], named ? null : portalName(next, link)), graph));
+}
+
+/** Gives the widgets of the chosen nodes the values a new node has. */
+function resetValues(editor: Editor): void {
+  editor.edit("Reset values", (graph) =>
+    changeNodes(graph, editor.selection.nodes, (node) => {
+      const definition = editor.definition(node.type);
+      return definition && node.values ? { ...node, values: initialValues(definition) } : node;
+    }),
+  );
 }
 
 function flip(editor: Editor, field: "collapsed" | "pinned", label: string): void {
@@ -86,76 +122,6 @@ function branchTargets(editor: Editor): readonly NodeId[] {
   }
   const outputs = [...seen].filter((id) => editor.definition(editor.graph.nodes.get(id)?.type ?? "")?.isOutput);
   return outputs.map((id) => editor.executionId(id));
-}
-
-type Edge = "left" | "right" | "top" | "bottom" | "center" | "middle";
-
-function align(editor: Editor, edge: Edge): void {
-  const boxes = editor.selectedNodes.map((node) => [node.id, bounds(node, editor.layout(node))] as const);
-  const all = union(boxes.map(([, rect]) => rect));
-  if (!all) return;
-  const moves = new Map<NodeId, Point>();
-  for (const [id, [x, y, w, h]] of boxes) {
-    const dx = edge === "left" ? all[0] - x : edge === "right" ? all[0] + all[2] - x - w : edge === "center" ? all[0] + all[2] / 2 - x - w / 2 : 0;
-    const dy = edge === "top" ? all[1] - y : edge === "bottom" ? all[1] + all[3] - y - h : edge === "middle" ? all[1] + all[3] / 2 - y - h / 2 : 0;
-    moves.set(id, [dx, dy]);
-  }
-  editor.edit("Align", (graph) => changeNodes(graph, moves.keys(), (node) => ({ ...node, pos: [node.pos[0] + (moves.get(node.id)?.[0] ?? 0), node.pos[1] + (moves.get(node.id)?.[1] ?? 0)] })));
-}
-
-function distribute(editor: Editor, axis: 0 | 1): void {
-  const boxes = editor.selectedNodes.map((node) => ({ id: node.id, rect: bounds(node, editor.layout(node)) })).sort((a, b) => a.rect[axis] - b.rect[axis]);
-  const [first, last] = [boxes[0], boxes.at(-1)];
-  if (!first || !last || boxes.length < 3) return;
-  const size = axis === 0 ? 2 : 3;
-  const span = last.rect[axis] + last.rect[size] - first.rect[axis];
-  const gap = (span - boxes.reduce((sum, { rect }) => sum + rect[size], 0)) / (boxes.length - 1);
-  const moves = new Map<NodeId, number>();
-  let at = first.rect[axis];
-  for (const { id, rect } of boxes) {
-    moves.set(id, at - rect[axis]);
-    at += rect[size] + gap;
-  }
-  editor.edit("Distribute", (graph) => changeNodes(graph, moves.keys(), (node) => {
-    const by = Math.round(moves.get(node.id) ?? 0);
-    return { ...node, pos: axis === 0 ? [node.pos[0] + by, node.pos[1]] : [node.pos[0], node.pos[1] + by] };
-  }));
-}
-
-function tidy(editor: Editor): void {
-  const only = editor.selection.nodes.size > 1 ? editor.selection.nodes : undefined;
-  const places = arrange(editor.graph, only);
-  editor.edit("Arrange", (graph) => changeNodes(graph, places.keys(), (node) => ({ ...node, pos: places.get(node.id) ?? node.pos })));
-}
-
-function frame(editor: Editor): void {
-  const area = editor.extent(editor.selection.nodes);
-  if (!area) return;
-  const [x, y, w, h] = inflate(area, 24);
-  editor.edit("Frame", (graph) => addGroup(graph, { title: "Group", bounds: [x, y - 24, w, h + 24], color: "#3f789e", file: {} }));
-}
-
-function makeSubgraph(editor: Editor): void {
-  const { nodes } = editor.selection;
-  let made = "";
-  editor.editDocument("Make a subgraph", (document) => {
-    const packed = pack(document, editor.ref, nodes, "Subgraph", () => crypto.randomUUID());
-    made = packed.instance;
-    return packed.document;
-  });
-  editor.select({ nodes: new Set([made]) });
-}
-
-function takeApart(editor: Editor): void {
-  const instance = editor.selectedNodes.find((node) => editor.document.subgraphs.has(node.type));
-  if (!instance) return;
-  let ids: ReadonlySet<NodeId> = new Set();
-  editor.editDocument("Unpack", (document) => {
-    const open = unpack(document, editor.ref, instance.id);
-    ids = open?.ids ?? ids;
-    return open?.document ?? document;
-  });
-  editor.select({ nodes: ids });
 }
 
 export function copy(app: App): { html: string; plain: string } | null {
@@ -237,11 +203,14 @@ export const commands: readonly Command[] = [
     const [node] = app.active.selection.nodes;
     if (node !== undefined) app.setDialog({ kind: "connect", node });
   }, ({ app }) => app.active.selection.nodes.size === 1),
-  command("Node", "mute", "Mute", "Ctrl+M", ({ app }) => toggleMode(app.active, MUTED, "Mute"), selected),
-  command("Node", "bypass", "Bypass", "Ctrl+B", ({ app }) => toggleMode(app.active, BYPASSED, "Bypass"), selected),
+  command("Node", "mute", "Mute", "Ctrl+M", ({ app }) => toggleMode(app.active, MUTED, "Mute"), chosenAny),
+  command("Node", "bypass", "Bypass", "Ctrl+B", ({ app }) => toggleMode(app.active, BYPASSED, "Bypass"), chosenAny),
   command("Node", "collapse", "Collapse", "Alt+C", ({ app }) => flip(app.active, "collapsed", "Collapse"), selected),
   command("Node", "pin", "Pin in place", "P", ({ app }) => flip(app.active, "pinned", "Pin"), selected),
   command("Node", "frame", "Frame the selection", "Ctrl+G", ({ app }) => frame(app.active), selected),
+  command("Node", "fold", "Fold or unfold the frame", "Alt+F", ({ app }) => fold(app.active), ({ app }) => app.active.selection.groups.size > 0),
+  command("Node", "portals", "Name the outgoing links instead of drawing them", "", ({ app }) => togglePortals(app.active), selected),
+  command("Node", "reset", "Reset values to what a new node has", "", ({ app }) => resetValues(app.active), selected),
   command("Node", "subgraph", "Make a subgraph", "Ctrl+Shift+G", ({ app }) => makeSubgraph(app.active), selected),
   command("Node", "unpack", "Unpack the subgraph", "", ({ app }) => takeApart(app.active), ({ app }) => app.active.selectedNodes.some((node) => app.active.document.subgraphs.has(node.type))),
   command("Node", "enter", "Enter the subgraph", "", ({ app }) => app.active.selectedNodes[0] && app.active.enter(app.active.selectedNodes[0].id), ({ app }) => app.active.selectedNodes.some((node) => app.active.document.subgraphs.has(node.type))),
@@ -264,6 +233,14 @@ export const commands: readonly Command[] = [
     app.changed();
   }),
   command("View", "minimap", "Minimap", "M", ({ app }) => app.set({ minimap: !app.settings.minimap })),
+  command("View", "links-shown", "Show or hide links", "L", ({ app }) => app.set({ links: !app.settings.links })),
+  ...Array.from({ length: 9 }, (_, i) => command("View", `bookmark-${i + 1}`, `Go to bookmark ${i + 1}`, String(i + 1), ({ app, surface }) => {
+    if (!goToBookmark(app.active, surface, i + 1)) app.notify({ tone: "info", text: t("Nothing is marked with {place} yet. Shift+{place} marks what you see.", { place: i + 1 }) });
+  })),
+  ...Array.from({ length: 9 }, (_, i) => command("View", `bookmark-set-${i + 1}`, `Set bookmark ${i + 1}`, `Shift+${i + 1}`, ({ app, surface }) => {
+    setBookmark(app.active, surface, i + 1);
+    app.notify({ tone: "info", text: t("Marked. {place} brings you back here.", { place: i + 1 }) });
+  })),
   command("View", "links", "Link style: curves, straight, stepped", "", ({ app }) => app.set({ linkStyle: app.settings.linkStyle === "curve" ? "straight" : app.settings.linkStyle === "straight" ? "stepped" : "curve" })),
   command("View", "theme", "Light or dark", "", ({ app }) => app.set({ theme: app.settings.theme === "light" ? "dark" : "light" })),
   command("View", "leave", "Leave the subgraph", "", ({ app }) => app.active.goTo(app.active.path.slice(0, -1)), ({ app }) => app.active.path.length > 0),
@@ -290,22 +267,4 @@ export const commands: readonly Command[] = [
 
 export const byId = new Map(commands.map((one) => [one.id, one]));
 
-/** The key of an event as commands spell it. */
-export function keyOf(event: { readonly key: string; readonly ctrlKey: boolean; readonly metaKey: boolean; readonly altKey: boolean; readonly shiftKey: boolean; readonly code: string }): string {
-  const letter = /^Key([A-Z])$/.exec(event.code)?.[1];
-  // Alt and some layouts change what a letter key types, but not which key it is.
-  const name = letter && (event.altKey || event.ctrlKey || event.metaKey || /^[a-z]$/i.test(event.key)) ? letter : event.key === " " ? "Space" : event.key.length === 1 ? event.key.toUpperCase() : event.key;
-  const shift = event.shiftKey && (event.key.length > 1 || letter !== undefined);
-  return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.altKey ? "Alt+" : ""}${shift ? "Shift+" : ""}${name}`;
-}
-
-export function keysOf(app: App, one: Command): readonly string[] {
-  const own = app.settings.keys[one.id];
-  return own === undefined ? one.keys : own === "" ? [] : [own];
-}
-
 export const allCommands = (app: App): readonly Command[] => [...commands, ...app.extensions.commands];
-
-export function commandFor(app: App, key: string): Command | null {
-  return allCommands(app).find((one) => keysOf(app, one).includes(key)) ?? null;
-}

@@ -252,9 +252,10 @@ export class Runner {
 
   /** What was missed while the connection was down is in the queue and the history. */
   private async catchUp(again: boolean): Promise<void> {
+    // The first time the server's greeting asks for the same.
+    if (!again) return;
     const { app } = this;
     await app.refreshJobs();
-    if (!again) return;
     for (const [id, editor] of this.owners) {
       const job = app.jobs.find((item) => item.id === id);
       if (!job || job.state === "pending" || job.state === "running") continue;

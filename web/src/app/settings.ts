@@ -2,24 +2,35 @@
 
 import { http } from "../client/http";
 import { type Json, isObject } from "../graph/json";
-import type { LinkStyle } from "../view/draw-link";
+import type { LinkStyle } from "../editor/geometry";
 
 export interface Settings {
   readonly theme: "dark" | "light" | "system";
   readonly linkStyle: LinkStyle;
+  /** Off: only links of chosen nodes are drawn. */
+  readonly links: boolean;
   readonly snap: boolean;
+  /** Catch on the edges of other nodes while moving. */
+  readonly guides: boolean;
   readonly grid: boolean;
   readonly minimap: boolean;
   /** What a plain wheel does; "auto" tells a trackpad from a wheel. */
   readonly wheel: "auto" | "zoom" | "pan";
   readonly seedControl: "after" | "before";
+  readonly language: "system" | "en" | "de";
+  /** How previews are made while sampling; "default" leaves it to the server. */
+  readonly previews: "default" | "latent2rgb" | "taesd" | "none";
+  /** Sizes of files and memory: GiB or GB. */
+  readonly units: "binary" | "decimal";
+  /** The tour was seen or sent away. */
+  readonly toured: boolean;
   /** Command id → key, where the user changed it. */
   readonly keys: Readonly<Record<string, string>>;
   /** How often each node type was added. */
   readonly uses: Readonly<Record<string, number>>;
 }
 
-export const defaults: Settings = { theme: "dark", linkStyle: "curve", snap: true, grid: true, minimap: true, wheel: "auto", seedControl: "after", keys: {}, uses: {} };
+export const defaults: Settings = { theme: "dark", linkStyle: "curve", links: true, snap: true, guides: true, grid: true, minimap: true, wheel: "auto", seedControl: "after", language: "system", previews: "default", units: "binary", toured: false, keys: {}, uses: {} };
 
 const ID = "Heddle.Editor";
 

@@ -1,14 +1,16 @@
 /** One open document: what it holds, what is selected, what the hand is doing. Knows no DOM; the view draws it and tells it pointers. */
 
 import { type Catalogue, type NodeDefinition, widgetEntries } from "../graph/definitions";
-import { type Document, type Graph, type GraphNode, type GraphRef, type LinkId, type NodeId, type Point, type Rect, emptyDocument, graphAt, withGraph } from "../graph/document";
-import { type Refusal, type Result } from "../graph/edit";
+import { type Document, type Graph, type GraphNode, type GraphRef, type Link, type LinkId, type NodeId, type Point, type Rect, emptyDocument, graphAt, withGraph } from "../graph/document";
+import { type Refusal, type Result, changeNodes } from "../graph/edit";
 import { definitionOf } from "../graph/instances";
 import type { Json } from "../graph/json";
 import { type History, emptyHistory, record, redo, seal, undo } from "../graph/undo";
 import { adopt } from "../graph/workflow";
-import { type Ends, type NodeLayout, bounds, layoutNode, union } from "./geometry";
+import { type Folded, foldedIn, frameRect } from "./frames";
+import { type Ends, type LinkStyle, type NodeLayout, bounds, layoutNode, linkEnds, linkPath, union } from "./geometry";
 import { type Gesture, idle } from "./gesture";
+import type { Guide } from "./guides";
 import { type MediaRef, RunState } from "./run";
 import type { Viewport } from "./viewport";
 
@@ -33,6 +35,9 @@ export interface Drag {
   readonly start?: Point;
   /** Everything that moves along. */
   readonly members?: Selection;
+  /** The box around it, and what it may align with. */
+  readonly box?: Rect;
+  readonly others?: readonly Rect[];
   readonly copied?: boolean;
 }
 
@@ -45,6 +50,10 @@ export class Editor {
   gesture: Gesture = idle;
   viewport: Viewport = { scale: 1, offset: [0, 0] };
   hovered: NodeId | null = null;
+  /** How links are drawn, which is also how they are hit. */
+  linkStyle: LinkStyle = "curve";
+  /** What the thing in hand has caught on. */
+  guides: readonly Guide[] = [];
   readonly run = new RunState();
   /** Name in the tab and of the file; null until saved. */
   name: string | null = null;
@@ -174,10 +183,26 @@ export class Editor {
     return { input: (slot) => [input[0] + input[2], input[1] + 14 + slot * 20], output: (slot) => [output[0], output[1] + 14 + slot * 20] };
   }
 
+  /** What folded frames hide on screen. */
+  get folded(): Folded {
+    return foldedIn(this.graph, this.layout);
+  }
+
+  /** The points a link passes on screen; null when it is not drawn. */
+  wire(link: Link): readonly Point[] | null {
+    return linkPath(this.graph, link, this.layout, this.ends, this.folded.nodes);
+  }
+
+  /** Where a link's ends lie, drawn or not. */
+  wireEnds(link: Link): readonly [Point, Point] | null {
+    return linkEnds(this.graph, link, this.layout, this.ends, this.folded.nodes);
+  }
+
   extent(nodes?: ReadonlySet<NodeId>): Rect | null {
     const rects: Rect[] = [];
-    for (const node of this.graph.nodes.values()) if (!nodes || nodes.has(node.id)) rects.push(bounds(node, this.layout(node)));
-    if (!nodes) for (const group of this.graph.groups) rects.push(group.bounds);
+    const hidden = this.folded.nodes;
+    for (const node of this.graph.nodes.values()) if (nodes ? nodes.has(node.id) : !hidden.has(node.id)) rects.push(bounds(node, this.layout(node)));
+    if (!nodes) for (const group of this.graph.groups) rects.push(frameRect(group));
     return union(rects);
   }
 
@@ -289,6 +314,12 @@ export class Editor {
 
   get selectedNodes(): readonly GraphNode[] {
     return [...this.selection.nodes].flatMap((id) => this.graph.nodes.get(id) ?? []);
+  }
+
+  /** Puts the seed a node was last queued with back, and keeps it. */
+  lastSeed(id: NodeId): void {
+    const seed = this.run.seeds.get(this.executionId(id));
+    if (seed) this.edit("Use the last seed", (graph) => changeNodes(graph, [id], (node) => ({ ...node, values: { ...node.values, [seed[0]]: seed[1], control_after_generate: "fixed" } })));
   }
 
   value(node: GraphNode, key: string, initial: Json): Json {

@@ -135,14 +135,23 @@ export interface Ends {
   readonly output: (slot: number) => Point;
 }
 
-/** The points a link passes, from output to input; null when an end does not exist on screen. */
-export function linkPath(graph: Graph, link: Link, layout: (node: GraphNode) => NodeLayout, ends: Ends | null): readonly Point[] | null {
+/** Where a link's two ends lie. What a folded frame hides ends at its bar; null when an end does not exist on screen. */
+export function linkEnds(graph: Graph, link: Link, layout: (node: GraphNode) => NodeLayout, ends: Ends | null, folded: ReadonlyMap<string, Rect>): readonly [from: Point, to: Point] | null {
+  const [fromBar, toBar] = folded.size > 0 ? [folded.get(link.from), folded.get(link.to)] : [];
+  if (fromBar && fromBar === toBar) return null;
   const source = graph.nodes.get(link.from);
   const target = graph.nodes.get(link.to);
-  const from = source ? socketPoint(source, layout(source).outputs.find((placed) => placed.slot === link.fromSlot)) : link.from === SUBGRAPH_IN && ends ? ends.input(link.fromSlot) : null;
-  const to = target ? socketPoint(target, layout(target).inputs.find((placed) => placed.socket.index === link.toSlot)) : link.to === SUBGRAPH_OUT && ends ? ends.output(link.toSlot) : null;
-  if (!from || !to) return null;
-  return link.reroute === null ? [from, to] : [from, ...reroutesOf(graph, link).map((reroute: Reroute) => reroute.pos), to];
+  const from: Point | null = fromBar ? [fromBar[0] + fromBar[2], fromBar[1] + fromBar[3] / 2] : source ? socketPoint(source, layout(source).outputs.find((placed) => placed.slot === link.fromSlot)) : link.from === SUBGRAPH_IN && ends ? ends.input(link.fromSlot) : null;
+  const to: Point | null = toBar ? [toBar[0], toBar[1] + toBar[3] / 2] : target ? socketPoint(target, layout(target).inputs.find((placed) => placed.socket.index === link.toSlot)) : link.to === SUBGRAPH_OUT && ends ? ends.output(link.toSlot) : null;
+  return from && to && [from, to];
+}
+
+/** The points a link passes, from output to input; null when it is not drawn. */
+export function linkPath(graph: Graph, link: Link, layout: (node: GraphNode) => NodeLayout, ends: Ends | null, folded: ReadonlyMap<string, Rect>): readonly Point[] | null {
+  if (link.portal !== undefined) return null;
+  const both = linkEnds(graph, link, layout, ends, folded);
+  if (!both || link.reroute === null || folded.has(link.from) || folded.has(link.to)) return both;
+  return [both[0], ...reroutesOf(graph, link).map((reroute: Reroute) => reroute.pos), both[1]];
 }
 
 export const socketPoint = (node: GraphNode, placed: PlacedSocket | undefined): Point | null =>
@@ -164,19 +173,25 @@ export function pointOnCurve(a: Point, b: Point, t: number): Point {
   return [mix(0), mix(1)];
 }
 
-/** Distance from a point to a link's curve, measured at enough places for a pointer. */
-export function distanceToPath(path: readonly Point[], at: Point): number {
+export type LinkStyle = "curve" | "straight" | "stepped";
+
+/** The line of a link between two of its points as short straight pieces, close enough for a pointer. */
+export function pieces(a: Point, b: Point, style: LinkStyle): readonly Point[] {
+  if (style === "straight") return [a, b];
+  if (style === "stepped") return [a, [(a[0] + b[0]) / 2, a[1]], [(a[0] + b[0]) / 2, b[1]], b];
+  return Array.from({ length: 25 }, (_, i) => pointOnCurve(a, b, i / 24));
+}
+
+/** Distance from a point to the line of a link. */
+export function distanceToPath(path: readonly Point[], at: Point, style: LinkStyle): number {
   let best = Infinity;
   for (let i = 0; i + 1 < path.length; i++) {
     const [a, b] = [path[i], path[i + 1]];
     if (!a || !b) continue;
     const reach = 170;
     if (at[0] < Math.min(a[0], b[0]) - reach || at[0] > Math.max(a[0], b[0]) + reach || at[1] < Math.min(a[1], b[1]) - 12 || at[1] > Math.max(a[1], b[1]) + 12) continue;
-    for (let step = 0, last = a; step < 24; step++) {
-      const next = pointOnCurve(a, b, (step + 1) / 24);
-      best = Math.min(best, distanceToSegment(last, next, at));
-      last = next;
-    }
+    const line = pieces(a, b, style);
+    for (let step = 0; step + 1 < line.length; step++) best = Math.min(best, distanceToSegment(line[step] ?? a, line[step + 1] ?? b, at));
   }
   return best;
 }

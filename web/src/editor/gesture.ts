@@ -1,6 +1,6 @@
 /** What a hand does on the canvas, as a state machine: pointer events in, meanings out. No DOM, no drawing. */
 
-import type { LinkId, NodeId, Point, Rect } from "../graph/document";
+import { type LinkId, type NodeId, type Point, type Rect, SUBGRAPH_IN, SUBGRAPH_OUT } from "../graph/document";
 import { rectOf } from "./geometry";
 
 export type Target =
@@ -15,7 +15,12 @@ export type Target =
   | { readonly kind: "widget"; readonly node: NodeId; readonly key: string; readonly scrub: boolean }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "reroute"; readonly reroute: number }
+  /** The tag of a portal, at one end of its link. */
+  | { readonly kind: "portal"; readonly link: LinkId; readonly side: "output" | "input" }
+  /** A slot at the edge of the subgraph on screen; one past the last stands for a new one. */
+  | { readonly kind: "end"; readonly side: "input" | "output"; readonly slot: number }
   | { readonly kind: "group"; readonly group: number }
+  | { readonly kind: "group-fold"; readonly group: number }
   | { readonly kind: "group-resize"; readonly group: number };
 
 export interface Pointer {
@@ -39,6 +44,7 @@ export type Gesture =
   | { readonly kind: "pressed"; readonly down: Pointer }
   | { readonly kind: "panning"; readonly last: Point }
   | { readonly kind: "boxing"; readonly from: Point; readonly to: Point; readonly add: boolean }
+  | { readonly kind: "lassoing"; readonly path: readonly Point[]; readonly add: boolean }
   | { readonly kind: "moving"; readonly from: Point; readonly delta: Point; readonly target: Target }
   | { readonly kind: "resizing"; readonly target: Target; readonly from: Point; readonly delta: Point }
   | { readonly kind: "linking"; readonly from: LinkEnd; readonly at: Point; readonly over: Target }
@@ -53,6 +59,7 @@ export type Intent =
   | { readonly kind: "double"; readonly target: Target; readonly at: Point }
   | { readonly kind: "menu"; readonly target: Target; readonly at: Point; readonly screen: Point }
   | { readonly kind: "box"; readonly rect: Rect; readonly add: boolean; readonly live: boolean }
+  | { readonly kind: "lasso"; readonly path: readonly Point[]; readonly add: boolean; readonly live: boolean }
   | { readonly kind: "move"; readonly target: Target; readonly by: Point; readonly live: boolean; readonly copy: boolean }
   | { readonly kind: "resize"; readonly target: Target; readonly by: Point; readonly live: boolean }
   | { readonly kind: "pick-up"; readonly from: LinkEnd; readonly keep: boolean }
@@ -83,6 +90,11 @@ export function step(gesture: Gesture, event: Pointer): readonly [Gesture, Inten
       const rect = rectOf(gesture.from, event.at);
       const live = event.type !== "up";
       return [live ? { ...gesture, to: event.at } : idle, { kind: "box", rect, add: gesture.add, live }];
+    }
+    case "lassoing": {
+      const path = [...gesture.path, event.at];
+      const live = event.type !== "up";
+      return [live ? { ...gesture, path } : idle, { kind: "lasso", path, add: gesture.add, live }];
     }
     case "moving": {
       const by = minus(event.at, gesture.from);
@@ -133,6 +145,10 @@ function pressed(down: Pointer, gesture: Gesture, event: Pointer): readonly [Ges
   switch (target.kind) {
     case "empty":
     case "link":
+      if (down.alt || (down.ctrl && down.shift)) {
+        const path = [down.at, event.at];
+        return [{ kind: "lassoing", path, add: down.shift && !down.ctrl }, { kind: "lasso", path, add: down.shift && !down.ctrl, live: true }];
+      }
       if (down.ctrl || down.shift) {
         return [{ kind: "boxing", from: down.at, to: event.at, add: down.shift }, { kind: "box", rect: rectOf(down.at, event.at), add: down.shift, live: true }];
       }
@@ -145,6 +161,13 @@ function pressed(down: Pointer, gesture: Gesture, event: Pointer): readonly [Ges
       const from: LinkEnd = { side: "input", node: target.node, input: target.input };
       return [{ kind: "linking", from, at: event.at, over: event.target }, { kind: "pick-up", from, keep: down.shift }];
     }
+    case "end": {
+      const from: LinkEnd = target.side === "input" ? { side: "output", node: SUBGRAPH_IN, output: target.slot } : { side: "input", node: SUBGRAPH_OUT, input: String(target.slot) };
+      return [{ kind: "linking", from, at: event.at, over: event.target }, { kind: "pick-up", from, keep: true }];
+    }
+    case "portal":
+    case "group-fold":
+      return [gesture, null];
     case "resize":
     case "group-resize":
       return [{ kind: "resizing", target, from: down.at, delta: [0, 0] }, null];
@@ -165,4 +188,14 @@ function pressed(down: Pointer, gesture: Gesture, event: Pointer): readonly [Ges
 export function crosses(a: Point, b: Point, c: Point, d: Point): boolean {
   const side = (p: Point, q: Point, r: Point): number => (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]);
   return side(a, b, c) * side(a, b, d) < 0 && side(c, d, a) * side(c, d, b) < 0;
+}
+
+/** Whether a point lies inside a closed stroke. */
+export function encloses(stroke: readonly Point[], [x, y]: Point): boolean {
+  let inside = false;
+  for (let i = 0, j = stroke.length - 1; i < stroke.length; j = i++) {
+    const [a, b] = [stroke[i], stroke[j]];
+    if (a && b && a[1] > y !== b[1] > y && x < ((b[0] - a[0]) * (y - a[1])) / (b[1] - a[1]) + a[0]) inside = !inside;
+  }
+  return inside;
 }

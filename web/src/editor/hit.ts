@@ -1,10 +1,12 @@
 /** What lies under a point. Later nodes lie above earlier ones, the selected above all; nodes above links above groups. */
 
 import { TITLE } from "../graph/create";
-import { type GraphNode, type Point, type Rect, linkInto } from "../graph/document";
+import { type GraphNode, type Link, type Point, type Rect, linkInto } from "../graph/document";
 import type { Editor } from "./editor";
-import { contains, distanceToPath, inflate, isArea, linkPath } from "./geometry";
+import { BAR } from "./frames";
+import { contains, distanceToPath, inflate, isArea } from "./geometry";
 import type { Target } from "./gesture";
+import { tagRect } from "./portals";
 
 const SOCKET = 10;
 const CORNER = 14;
@@ -12,10 +14,12 @@ const CORNER = 14;
 /** The nodes that touch a rectangle, in the order they are drawn. */
 export function nodesIn(editor: Editor, view: Rect): readonly GraphNode[] {
   const [x, y, w, h] = view;
+  const hidden = editor.folded.nodes;
   const under: GraphNode[] = [];
   const above: GraphNode[] = [];
   const lift = editor.selection.nodes.size <= 200;
   for (const node of editor.graph.nodes.values()) {
+    if (hidden.size > 0 && hidden.has(node.id)) continue;
     // Most nodes of a large graph are far away: their place alone says so, without a layout.
     if (node.pos[0] > x + w || node.pos[1] - TITLE > y + h || node.pos[0] + Math.max(node.size[0], 80) < x) continue;
     if (node.pos[1] + editor.layout(node).height < y) continue;
@@ -33,26 +37,59 @@ export function stacked(editor: Editor): readonly GraphNode[] {
 /** `reach` is how many graph units a pointer may miss a thin thing by. */
 export function hit(editor: Editor, at: Point, reach = 6): Target {
   const nodes = stacked(editor);
+  const folded = editor.folded;
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i];
-    const target = node && hitNode(editor, node, at, reach);
+    const target = node && !folded.nodes.has(node.id) && hitNode(editor, node, at, reach);
     if (target) return target;
   }
+  const end = hitEnd(editor, at);
+  if (end) return end;
   for (const reroute of editor.graph.reroutes.values()) {
+    if (folded.reroutes.has(reroute.id)) continue;
     if (Math.hypot(reroute.pos[0] - at[0], reroute.pos[1] - at[1]) < 8 + reach / 2) return { kind: "reroute", reroute: reroute.id };
   }
   for (const link of editor.graph.links.values()) {
-    const path = linkPath(editor.graph, link, editor.layout, editor.ends);
-    if (path && distanceToPath(path, at) < reach) return { kind: "link", link: link.id };
+    if (link.portal !== undefined) {
+      const side = hitTag(editor, link, at);
+      if (side) return { kind: "portal", link: link.id, side };
+      continue;
+    }
+    const path = editor.wire(link);
+    if (path && distanceToPath(path, at, editor.linkStyle) < reach) return { kind: "link", link: link.id };
   }
   for (let i = editor.graph.groups.length - 1; i >= 0; i--) {
     const group = editor.graph.groups[i];
-    if (!group) continue;
+    if (!group || folded.groups.has(i)) continue;
     const [x, y, w, h] = group.bounds;
-    if (contains([x + w - 16, y + h - 16, 16, 16], at)) return { kind: "group-resize", group: i };
-    if (contains([x, y, w, 32], at)) return { kind: "group", group: i };
+    if (contains([x, y, 28, BAR], at)) return { kind: "group-fold", group: i };
+    if (!group.folded && contains([x + w - 16, y + h - 16, 16, 16], at)) return { kind: "group-resize", group: i };
+    if (contains([x, y, w, BAR], at)) return { kind: "group", group: i };
   }
   return { kind: "empty" };
+}
+
+function hitTag(editor: Editor, link: Link, at: Point): "output" | "input" | null {
+  const ends = editor.wireEnds(link);
+  if (!ends || link.portal === undefined) return null;
+  if (contains(tagRect(link.portal, "output", ends[0]), at)) return "output";
+  return contains(tagRect(link.portal, "input", ends[1]), at) ? "input" : null;
+}
+
+/** A slot at the subgraph's edge, or the place after the last where a new one is made. */
+function hitEnd(editor: Editor, at: Point): Target | null {
+  const { ends, ref } = editor;
+  const subgraph = ref === null ? undefined : editor.document.subgraphs.get(ref);
+  if (!ends || !subgraph) return null;
+  for (const [side, slots] of [["input", subgraph.inputs], ["output", subgraph.outputs]] as const) {
+    for (let slot = 0; slot <= slots.length; slot++) {
+      const [x, y] = ends[side](slot);
+      const label = labelWidth(slots[slot]?.label ?? slots[slot]?.name ?? "");
+      const inside = side === "input" ? at[0] > x - label && at[0] < x + SOCKET : at[0] < x + label && at[0] > x - SOCKET;
+      if (inside && Math.abs(at[1] - y) < SOCKET) return { kind: "end", side, slot };
+    }
+  }
+  return null;
 }
 
 function hitNode(editor: Editor, node: GraphNode, at: Point, reach: number): Target | null {

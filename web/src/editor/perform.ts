@@ -4,10 +4,13 @@ import { TITLE } from "../graph/create";
 import { type Graph, type GraphNode, type LinkId, type NodeId, type Point, type Rect } from "../graph/document";
 import { changeGroup, changeNodes, moveNodes, moveReroutes, removeLinks, removeReroute, setValue, addReroute, connect } from "../graph/edit";
 import { copyNodes, paste } from "./clipboard";
-import type { Editor, Notice } from "./editor";
-import { bounds, distanceToPath, linkPath, overlaps, pointOnCurve, within } from "./geometry";
-import { type Intent, type LinkEnd, type Target, crosses } from "./gesture";
+import type { Editor, Notice, Selection } from "./editor";
+import { type Members, membersOf } from "./frames";
+import { type LinkStyle, bounds, distanceToPath, overlaps, pieces, union, within } from "./geometry";
+import { type Intent, type LinkEnd, type Target, crosses, encloses } from "./gesture";
+import { align } from "./guides";
 import { scrub } from "./number";
+import { together } from "./portals";
 import { pan } from "./viewport";
 import { land, linkAt, linksOf, splice } from "./wiring";
 
@@ -21,10 +24,14 @@ export interface Host {
   /** Look at a node's pictures large. */
   lightbox(node: NodeId): void;
   notify(notice: Notice): void;
+  /** Bring nodes into view. */
+  reveal(nodes: ReadonlySet<NodeId>): void;
 }
 
 export interface Options {
   readonly snap: boolean;
+  /** Catch on the edges of other nodes. */
+  readonly guides: boolean;
 }
 
 const GRID = 8;
@@ -44,10 +51,12 @@ export function perform(editor: Editor, intent: Intent, host: Host, options: Opt
     case "menu":
       press(editor, intent.target, false);
       // What a group's menu does, it does to what lies in the group.
-      if (intent.target.kind === "group") editor.select({ ...editor.selection, nodes: groupMembers(editor, intent.target.group).nodes });
+      if (intent.target.kind === "group") editor.select({ ...editor.selection, nodes: membersOf(editor.graph, editor.layout, intent.target.group).nodes });
       return host.menu(intent.target, intent.at, intent.screen);
     case "box":
       return box(editor, intent.rect, intent.add, intent.live);
+    case "lasso":
+      return lasso(editor, intent);
     case "move":
       return move(editor, intent, options);
     case "resize":
@@ -62,6 +71,7 @@ export function perform(editor: Editor, intent: Intent, host: Host, options: Opt
       return cut(editor, intent.path);
     case "cancel":
       editor.drag = {};
+      editor.guides = [];
       return editor.settle(null);
   }
 }
@@ -93,6 +103,10 @@ function click(editor: Editor, { target, at, add, alt }: Extract<Intent, { kind:
     case "link":
       if (alt) return editor.edit("Add reroute", (graph) => addReroute(graph, target.link, [Math.round(at[0]), Math.round(at[1])]));
       return editor.select({});
+    case "group-fold":
+      return editor.edit("Fold", (graph) => changeGroup(graph, target.group, (group) => ({ ...group, folded: !group.folded })));
+    case "portal":
+      return through(editor, target.link, target.side, host);
     case "reroute":
       if (alt) return editor.edit("Remove reroute", (graph) => removeReroute(graph, target.reroute));
       return;
@@ -114,6 +128,7 @@ function double(editor: Editor, target: Target, at: Point, host: Host): void {
       return host.palette(at, null);
     case "title":
     case "group":
+    case "end":
       return host.rename(target);
     case "body": {
       const node = editor.graph.nodes.get(target.node);
@@ -131,27 +146,36 @@ function box(editor: Editor, rect: Rect, add: boolean, live: boolean): void {
   const base = editor.drag.base ?? (add ? editor.selection.nodes : new Set<NodeId>());
   editor.drag = live ? { base } : {};
   const nodes = new Set(base);
-  for (const node of editor.graph.nodes.values()) if (overlaps(bounds(node, editor.layout(node)), rect)) nodes.add(node.id);
+  const { folded } = editor;
+  for (const node of editor.graph.nodes.values()) if (!folded.nodes.has(node.id) && overlaps(bounds(node, editor.layout(node)), rect)) nodes.add(node.id);
   const groups = new Set(editor.graph.groups.flatMap((group, i) => (within(group.bounds, rect) ? [i] : [])));
   const reroutes = new Set([...editor.graph.reroutes.values()].filter(({ pos }) => overlaps([pos[0], pos[1], 1, 1], rect)).map(({ id }) => id));
   editor.select({ nodes, groups, reroutes });
 }
 
-/** What lies in a group by geometry: it moves along. */
-export function groupMembers(editor: Editor, group: number): { nodes: Set<NodeId>; groups: Set<number>; reroutes: Set<number> } {
-  const frame = editor.graph.groups[group]?.bounds;
-  const members = { nodes: new Set<NodeId>(), groups: new Set<number>([group]), reroutes: new Set<number>() };
-  if (!frame) return members;
+/** Selects what has its middle inside the stroke. */
+function lasso(editor: Editor, { path, add, live }: Extract<Intent, { kind: "lasso" }>): void {
+  const base = editor.drag.base ?? (add ? editor.selection.nodes : new Set<NodeId>());
+  editor.drag = live ? { base } : {};
+  const nodes = new Set(base);
+  const { folded } = editor;
   for (const node of editor.graph.nodes.values()) {
     const [x, y, w, h] = bounds(node, editor.layout(node));
-    const center: Point = [x + w / 2, y + h / 2];
-    if (overlaps([center[0], center[1], 1, 1], frame)) members.nodes.add(node.id);
+    if (!folded.nodes.has(node.id) && encloses(path, [x + w / 2, y + h / 2])) nodes.add(node.id);
   }
-  editor.graph.groups.forEach((other, i) => {
-    if (i !== group && within(other.bounds, frame)) members.groups.add(i);
-  });
-  for (const reroute of editor.graph.reroutes.values()) if (overlaps([reroute.pos[0], reroute.pos[1], 1, 1], frame)) members.reroutes.add(reroute.id);
-  return members;
+  const reroutes = new Set([...editor.graph.reroutes.values()].filter(({ id, pos }) => !folded.reroutes.has(id) && encloses(path, pos)).map(({ id }) => id));
+  editor.select({ nodes, reroutes });
+}
+
+/** From one tag of a portal to where its link leads (or comes from). */
+function through(editor: Editor, id: LinkId, side: "output" | "input", host: Host): void {
+  const link = editor.graph.links.get(id);
+  if (!link) return;
+  const far = side === "input" ? [link.from] : together(editor.graph, link).map((other) => other.to);
+  const nodes = new Set(far.filter((node) => editor.graph.nodes.has(node)));
+  if (nodes.size === 0) return;
+  editor.select({ nodes });
+  host.reveal(nodes);
 }
 
 function move(editor: Editor, { target, by, live, copy }: Extract<Intent, { kind: "move" }>, options: Options): void {
@@ -163,9 +187,19 @@ function move(editor: Editor, { target, by, live, copy }: Extract<Intent, { kind
   const anchor = "node" in target ? editor.graph.nodes.get(target.node) : undefined;
   const start = editor.drag.start ?? anchor?.pos ?? [0, 0];
   const selection = editor.drag.members ?? withGroups(editor);
-  editor.drag = { ...editor.drag, start, members: selection };
-  const dx = snapTo(start[0] + by[0], options.snap) - start[0];
-  const dy = snapTo(start[1] + by[1], options.snap) - start[1];
+  const { box, others } = editor.drag.others ? editor.drag : surroundings(editor, selection);
+  editor.drag = { ...editor.drag, start, members: selection, ...(box && others ? { box, others } : {}) };
+  let dx = snapTo(start[0] + by[0], options.snap) - start[0];
+  let dy = snapTo(start[1] + by[1], options.snap) - start[1];
+  editor.guides = [];
+  if (options.guides && box && others) {
+    const caught = align([box[0] + by[0], box[1] + by[1], box[2], box[3]], others, 5 / editor.viewport.scale);
+    editor.guides = live ? caught.guides : [];
+    for (const { axis } of caught.guides) {
+      if (axis === 0) dx = Math.round(by[0] + caught.by[0]);
+      else dy = Math.round(by[1] + caught.by[1]);
+    }
+  }
   editor.live((graph) => {
     let next = moveNodes(graph, selection.nodes, dx, dy);
     if (selection.reroutes.size > 0) next = moveReroutes(next, selection.reroutes, dx, dy);
@@ -178,13 +212,24 @@ function move(editor: Editor, { target, by, live, copy }: Extract<Intent, { kind
   spliceUnder(editor);
 }
 
-type Members = ReturnType<typeof groupMembers>;
+/** The box around what moves, and those of everything that stays, as they are when a drag begins. */
+function surroundings(editor: Editor, moving: Selection): { readonly box?: Rect; readonly others?: readonly Rect[] } {
+  const inside: Rect[] = [];
+  const others: Rect[] = [];
+  const { folded } = editor;
+  for (const node of editor.graph.nodes.values()) {
+    if (folded.nodes.has(node.id)) continue;
+    (moving.nodes.has(node.id) ? inside : others).push(bounds(node, editor.layout(node)));
+  }
+  const box = union(inside);
+  return box ? { box, others } : {};
+}
 
 function withGroups(editor: Editor): Members {
   const { nodes, groups, reroutes } = editor.selection;
   const all: Members = { nodes: new Set(nodes), groups: new Set(groups), reroutes: new Set(reroutes) };
   for (const group of groups) {
-    const inside = groupMembers(editor, group);
+    const inside = membersOf(editor.graph, editor.layout, group);
     for (const id of inside.nodes) all.nodes.add(id);
     for (const i of inside.groups) all.groups.add(i);
     for (const id of inside.reroutes) all.reroutes.add(id);
@@ -200,9 +245,9 @@ function spliceUnder(editor: Editor): void {
   for (const link of editor.graph.links.values()) if (link.from === id || link.to === id) return;
   const center: Point = [node.pos[0] + editor.layout(node).width / 2, node.pos[1] - TITLE / 2];
   for (const link of editor.graph.links.values()) {
-    const path = linkPath(editor.graph, link, editor.layout, editor.ends);
+    const path = editor.wire(link);
     const middle: Point = [center[0], node.pos[1] + editor.layout(node).height / 2];
-    if (path && (distanceToPath(path, center) < 16 || distanceToPath(path, middle) < 16) && splice(editor, node.id, link)) return;
+    if (path && (distanceToPath(path, center, editor.linkStyle) < 16 || distanceToPath(path, middle, editor.linkStyle) < 16) && splice(editor, node.id, link)) return;
   }
 }
 
@@ -233,7 +278,7 @@ function pickUp(editor: Editor, from: LinkEnd, keep: boolean): void {
 
 function drop(editor: Editor, { from, target, at, keep }: Extract<Intent, { kind: "drop-link" }>, host: Host): void {
   const lifted = editor.isLive;
-  if (target.kind === "empty" || target.kind === "group" || target.kind === "link") {
+  if (target.kind === "empty" || target.kind === "group" || target.kind === "group-fold" || target.kind === "link" || target.kind === "portal") {
     editor.settle("Disconnect");
     if (!lifted) host.palette(at, from);
     return;
@@ -271,27 +316,17 @@ function scrubbed(editor: Editor, { node, key, dx, fine, live }: Extract<Intent,
 function cut(editor: Editor, path: readonly Point[]): void {
   const gone = new Set<LinkId>();
   for (const link of editor.graph.links.values()) {
-    const wire = linkPath(editor.graph, link, editor.layout, editor.ends);
-    if (wire && strokeCrosses(wire, path)) gone.add(link.id);
+    const wire = editor.wire(link);
+    if (wire && strokeCrosses(wire, path, editor.linkStyle)) gone.add(link.id);
   }
   if (gone.size > 0) editor.edit(gone.size === 1 ? "Cut link" : `Cut ${gone.size} links`, (graph) => removeLinks(graph, gone));
 }
 
-function strokeCrosses(wire: readonly Point[], stroke: readonly Point[]): boolean {
-  for (let i = 0; i + 1 < wire.length; i++) {
-    const [a, b] = [wire[i], wire[i + 1]];
-    if (!a || !b) continue;
-    for (let t = 0, last = a; t < 16; t++) {
-      const next = pointOnCurve(a, b, (t + 1) / 16);
-      for (let s = 0; s + 1 < stroke.length; s++) {
-        const [c, d] = [stroke[s], stroke[s + 1]];
-        if (c && d && crosses(last, next, c, d)) return true;
-      }
-      last = next;
-    }
-  }
-  return false;
+function strokeCrosses(wire: readonly Point[], stroke: readonly Point[], style: LinkStyle): boolean {
+  return pairs(wire).some(([a, b]) => pairs(pieces(a, b, style)).some(([c, d]) => pairs(stroke).some(([e, f]) => crosses(c, d, e, f))));
 }
+
+const pairs = (points: readonly Point[]): readonly (readonly [Point, Point])[] => points.slice(1).map((point, i) => [points[i] ?? point, point]);
 
 /** Copies of the selection beside it, with their links from outside; the copies become the selection. */
 export function duplicate(editor: Editor, by: Point = [32, 32]): void {

@@ -1,16 +1,24 @@
 /** Making links by hand: which sockets fit, which is the best on a node, and what to say when none does. */
 
-import { type Graph, type GraphNode, type Link, type NodeId, type Point, linkInto, wiring } from "../graph/document";
-import { type InputRef, type OutputRef, type Refusal, connect, mayConnect, removeLinks } from "../graph/edit";
-import { addNode } from "../graph/edit";
+import { leadIn, leadOut } from "../graph/boundary";
+import { type Document, type Graph, type GraphNode, type Link, type NodeId, type Point, SUBGRAPH_IN, SUBGRAPH_OUT, linkInto, wiring } from "../graph/document";
+import { type InputRef, type OutputRef, type Refusal, type Result, addNode, connect, mayConnect, removeLinks } from "../graph/edit";
 import { newNode } from "../graph/create";
 import { inputSockets, outputSockets } from "../graph/sockets";
 import { fits, members, mending, readable } from "../graph/types";
 import type { Editor, Notice } from "./editor";
 import type { LinkEnd, Target } from "./gesture";
+import { t } from "../words/words";
+
+/** Whether an end is a slot at the edge of the subgraph on screen. */
+const atEdge = (end: LinkEnd): boolean => end.node === SUBGRAPH_IN || end.node === SUBGRAPH_OUT;
 
 /** The type that a drag from this end carries. */
 export function typeOf(editor: Editor, end: LinkEnd): string {
+  if (atEdge(end)) {
+    const subgraph = editor.ref === null ? undefined : editor.document.subgraphs.get(editor.ref);
+    return (end.side === "output" ? subgraph?.inputs[end.output] : subgraph?.outputs[Number(end.input)])?.type ?? "*";
+  }
   const node = editor.graph.nodes.get(end.node);
   if (!node) return "*";
   const definition = editor.definition(node.type);
@@ -20,6 +28,11 @@ export function typeOf(editor: Editor, end: LinkEnd): string {
 /** Whether a drag from this end may land on a socket of the node; decides what is lit and what is dimmed. */
 export function accepts(editor: Editor, end: LinkEnd, node: NodeId, socket: { side: "input"; input: string } | { side: "output"; output: number }): boolean {
   if (end.side === socket.side) return false;
+  if (atEdge(end)) {
+    const type = typeOf(editor, end);
+    const other = typeOf(editor, socket.side === "input" ? { ...socket, node } : { ...socket, node });
+    return socket.side === "input" ? fits(type, other) : fits(other, type);
+  }
   const [from, to]: [OutputRef, InputRef] =
     end.side === "output" && socket.side === "input"
       ? [{ node: end.node, output: end.output }, { node, input: socket.input }]
@@ -56,20 +69,45 @@ export const linksOf = (editor: Editor, node: NodeId, output: number): readonly 
 
 /** Connects the end of a drag to a target. What cannot be is said in words, with the node that would mend it. */
 export function land(editor: Editor, end: LinkEnd, target: Target): Notice | null {
+  if (atEdge(end) || target.kind === "end") return landAtEdge(editor, end, target);
   const socket = target.kind === "input" || target.kind === "output" ? target : "node" in target ? socketOn(editor, end, target.node) : null;
   if (!socket) {
     const node = "node" in target ? editor.graph.nodes.get(target.node) : undefined;
     if (!node || node.id === end.node) return null;
     const type = readable(typeOf(editor, end));
-    return { tone: "info", text: end.side === "output" ? `${editor.title(node)} takes ${type.replace(/^an? /, "no ")}.` : `${editor.title(node)} gives ${type.replace(/^an? /, "no ")}.` };
+    return { tone: "info", text: t(end.side === "output" ? "{node} takes no {type}." : "{node} gives no {type}.", { node: editor.title(node), type: type.replace(/^an? /, "") }) };
   }
   if (socket.kind === end.side) {
-    return socket.node === end.node ? null : { tone: "info", text: end.side === "output" ? "Both ends are outputs. A link runs from an output to an input." : "Both ends are inputs. A link runs from an output to an input." };
+    return socket.node === end.node ? null : { tone: "info", text: end.side === "output" ? t("Both ends are outputs. A link runs from an output to an input.") : t("Both ends are inputs. A link runs from an output to an input.") };
   }
   const from: OutputRef = end.side === "output" ? end : { node: socket.node, output: socket.kind === "output" ? socket.output : 0 };
   const to: InputRef = end.side === "input" ? end : { node: socket.node, input: socket.kind === "input" ? socket.input : "" };
   const refusal = editor.attempt("Connect", (graph) => connect(graph, from, to, editor.definition));
   return refusal && explain(editor, refusal, from, to);
+}
+
+/** Links between a socket and the edge of the subgraph on screen, where the place after the last makes a new slot. */
+function landAtEdge(editor: Editor, end: LinkEnd, target: Target): Notice | null {
+  const { ref } = editor;
+  if (ref === null) return null;
+  const fresh = (): string => crypto.randomUUID();
+  const socket = target.kind === "input" || target.kind === "output" ? target : "node" in target ? socketOn(editor, end, target.node) : null;
+  const lead = (document: Document): Result<Document> => {
+    if (end.node === SUBGRAPH_IN && end.side === "output" && socket?.kind === "input") return leadIn(document, ref, end.output, socket, editor.definition, fresh);
+    if (end.node === SUBGRAPH_OUT && end.side === "input" && socket?.kind === "output") return leadOut(document, ref, socket, Number(end.input), editor.definition, fresh);
+    if (target.kind === "end" && target.side === "input" && end.side === "input" && !atEdge(end)) return leadIn(document, ref, target.slot, end, editor.definition, fresh);
+    if (target.kind === "end" && target.side === "output" && end.side === "output" && !atEdge(end)) return leadOut(document, ref, end, target.slot, editor.definition, fresh);
+    return { ok: false, reason: { code: "missing" } };
+  };
+  const made = lead(editor.document);
+  if (made.ok) {
+    editor.editDocument("Connect", () => made.value, "at the edge");
+    editor.sealEdits();
+    return null;
+  }
+  const { reason } = made;
+  if (reason.code !== "types") return null;
+  return { tone: "info", text: t("“{input}” wants {to}, not {from}.", { input: reason.input, to: readable(reason.to), from: readable(reason.from) }) };
 }
 
 function socketOn(editor: Editor, end: LinkEnd, id: NodeId): Extract<Target, { kind: "input" | "output" }> | null {
@@ -83,15 +121,15 @@ export function explain(editor: Editor, refusal: Refusal, from: OutputRef, to: I
   switch (refusal.code) {
     case "types": {
       const mend = mending(editor.catalogue, refusal.from, refusal.to);
-      const text = `${target ? editor.title(target) : "The node"} wants ${readable(refusal.to)} for “${refusal.input}”, not ${readable(refusal.from)}.`;
-      return { tone: "info", text, ...(mend ? { action: { label: `Add ${mend.title}`, run: () => insertBetween(editor, mend.type, from, to) } } : {}) };
+      const text = t("{node} wants {to} for “{input}”, not {from}.", { node: target ? editor.title(target) : "", to: readable(refusal.to), input: refusal.input, from: readable(refusal.from) });
+      return { tone: "info", text, ...(mend ? { action: { label: t("Add {node}", { node: mend.title }), run: () => insertBetween(editor, mend.type, from, to) } } : {}) };
     }
     case "cycle":
-      return { tone: "info", text: "That would make a circle: the node would need its own result." };
+      return { tone: "info", text: t("That would make a circle: the node would need its own result.") };
     case "same-node":
-      return { tone: "info", text: "A node cannot feed itself." };
+      return { tone: "info", text: t("A node cannot feed itself.") };
     case "missing":
-      return { tone: "info", text: "This socket is no longer there." };
+      return { tone: "info", text: t("This socket is no longer there.") };
   }
 }
 
@@ -133,7 +171,7 @@ export function addConnected(editor: Editor, type: string, at: Point, end: LinkE
     const pos: Point = [Math.round(x), Math.round(y)];
     let [next, node] = addNode(graph, (id) => newNode(id, definition, end ? pos : free(graph, pos)));
     made = node.id;
-    if (!end) return next;
+    if (!end || atEdge(end)) return next;
     const wire = typeOf(editor, end);
     if (end.side === "output") {
       const exact = definition.inputs.find((input) => !input.widget && members(input.type) !== "any" && fits(wire, input.type)) ?? definition.inputs.find((input) => fits(wire, input.type));
@@ -145,8 +183,10 @@ export function addConnected(editor: Editor, type: string, at: Point, end: LinkE
       if (result?.ok) next = result.value;
     }
     return next;
-  });
-  if (made !== null) editor.select({ nodes: new Set([made]) });
+  }, end && atEdge(end) ? "at the edge" : null);
+  if (made === null) return null;
+  if (end && atEdge(end)) land(editor, end, { kind: "body", node: made });
+  editor.select({ nodes: new Set([made]) });
   return made;
 }
 

@@ -71,6 +71,8 @@ export interface Link {
   readonly type: string;
   /** The reroute nearest to the input. */
   readonly reroute: number | null;
+  /** The name it is shown by instead of being drawn. */
+  readonly portal?: string;
   readonly file: Json;
 }
 
@@ -78,6 +80,8 @@ export interface Group {
   readonly title: string;
   readonly bounds: Rect;
   readonly color: string | null;
+  /** Shown as its title alone, with what lies in it hidden. */
+  readonly folded: boolean;
   readonly file: JsonObject;
 }
 

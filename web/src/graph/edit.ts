@@ -2,7 +2,7 @@
 
 import type { NodeDefinition } from "./definitions";
 import { type Graph, type GraphNode, type Group, type Link, type LinkId, type Mode, type NodeId, type Point, type Reroute, linkInto, wiring } from "./document";
-import type { Json } from "./json";
+import type { Json, JsonObject } from "./json";
 import { type Socket, inputSockets, outputSockets } from "./sockets";
 import { fits } from "./types";
 
@@ -135,26 +135,34 @@ export function mayConnect(graph: Graph, from: OutputRef, to: InputRef, definiti
   return ok({ output, input });
 }
 
+/** The input's place in the node's own list, where it is put if only the definition had it. */
+export function ensureInput(graph: Graph, id: NodeId, input: Socket): readonly [Graph, number] {
+  if (input.index >= 0) return [graph, input.index];
+  let at = 0;
+  const next = changeNodes(graph, [id], (node) => {
+    at = node.inputs.length;
+    const slot = { name: input.name, type: input.type, ...(input.widget === null ? {} : { widget: input.widget }), ...(input.optional ? { optional: true } : {}) };
+    return { ...node, inputs: [...node.inputs, slot] };
+  });
+  return [next, at];
+}
+
+/** The node with its own list of outputs filled up to this one from the definition. */
+export function ensureOutput(graph: Graph, id: NodeId, output: number, definitions: Definitions): Graph {
+  return changeNodes(graph, [id], (node) => {
+    if (node.outputs.length > output) return node;
+    const missing = outputSockets(node, definitions(node.type)).slice(node.outputs.length, output + 1);
+    return { ...node, outputs: [...node.outputs, ...missing.map(({ name, type }) => ({ name, type }))] };
+  });
+}
+
 /** Makes a link; what was connected to the input before gives way. */
 export function connect(graph: Graph, from: OutputRef, to: InputRef, definitions: Definitions): Result<Graph> {
   const allowed = mayConnect(graph, from, to, definitions);
   if (!allowed.ok) return allowed;
   const { output, input } = allowed.value;
-  let next = graph;
-  let toSlot = input.index;
-  if (toSlot < 0) {
-    next = changeNodes(next, [to.node], (node) => {
-      toSlot = node.inputs.length;
-      const slot = { name: input.name, type: input.type, ...(input.widget === null ? {} : { widget: input.widget }), ...(input.optional ? { optional: true } : {}) };
-      return { ...node, inputs: [...node.inputs, slot] };
-    });
-  }
-  if (output.index < 0) {
-    next = changeNodes(next, [from.node], (node) => {
-      const missing = outputSockets(node, definitions(node.type)).slice(node.outputs.length, from.output + 1);
-      return { ...node, outputs: [...node.outputs, ...missing.map(({ name, type }) => ({ name, type }))] };
-    });
-  }
+  const [prepared, toSlot] = ensureInput(graph, to.node, input);
+  const next = output.index < 0 ? ensureOutput(prepared, from.node, from.output, definitions) : prepared;
   const old = linkInto(next, to.node, toSlot);
   if (old && old.from === from.node && old.fromSlot === from.output) return ok(next);
   const links = new Map(next.links);
@@ -195,6 +203,18 @@ export function removeReroute(graph: Graph, id: number): Graph {
   const links = new Map(graph.links);
   for (const link of graph.links.values()) if (link.reroute === id) links.set(link.id, { ...link, reroute: gone.parent });
   return { ...graph, reroutes, links };
+}
+
+/** Shows a socket under another name; an empty one gives it its own back. */
+export function renameSocket(graph: Graph, ref: { readonly node: NodeId; readonly side: "input" | "output"; readonly socket: Socket; readonly slot: number }, label: string, definitions: Definitions): Graph {
+  const relabel = <T extends { readonly label?: string; readonly file?: JsonObject }>(slot: T): T => {
+    const { label: _label, ...rest } = slot;
+    const { label: _old, ...file } = slot.file ?? {};
+    return { ...rest, ...(slot.file ? { file } : {}), ...(label === "" ? {} : { label }) } as T;
+  };
+  if (ref.side === "output") return changeNodes(ensureOutput(graph, ref.node, ref.slot, definitions), [ref.node], (node) => ({ ...node, outputs: node.outputs.map((slot, i) => (i === ref.slot ? relabel(slot) : slot)) }));
+  const [next, at] = ensureInput(graph, ref.node, ref.socket);
+  return changeNodes(next, [ref.node], (node) => ({ ...node, inputs: node.inputs.map((slot, i) => (i === at ? relabel(slot) : slot)) }));
 }
 
 export const addGroup = (graph: Graph, group: Group): Graph => ({ ...graph, groups: [...graph.groups, group] });

@@ -4,7 +4,7 @@ import type { Catalogue, NodeDefinition } from "./definitions";
 import { type Document, type Graph, type GraphNode, type Group, type Link, type NodeId, type Subgraph, reroutesOf, wiring } from "./document";
 import { type Json, type JsonObject, isArray, isObject, number, sameJson, text } from "./json";
 import { definitionOf } from "./instances";
-import { readId, readMode, readPoint, readRect, readType } from "./workflow";
+import { readId, readMode, readPoint, readPortals, readRect, readType } from "./workflow";
 import { writeValues } from "./values";
 
 type Lookup = (type: string) => NodeDefinition | undefined;
@@ -106,7 +106,11 @@ function writeGroup(group: Group): JsonObject {
   keep(draft, "title", group.title, (text(group.file["title"]) ?? "Group") === group.title && "bounding" in group.file);
   keep(draft, "bounding", group.bounds, "bounding" in group.file && sameJson(readRect(group.file["bounding"]), group.bounds));
   keep(draft, "color", group.color ?? undefined, text(group.file["color"]) === group.color);
-  if (!("flags" in draft) && !("bounding" in group.file)) draft["flags"] = {};
+  const flags = isObject(group.file["flags"]) ? group.file["flags"] : {};
+  if ((flags["collapsed"] === true) !== group.folded) {
+    const { collapsed: _collapsed, ...rest } = flags;
+    draft["flags"] = group.folded ? { ...rest, collapsed: true } : rest;
+  } else if (!("flags" in draft) && !("bounding" in group.file)) draft["flags"] = {};
   return draft;
 }
 
@@ -124,6 +128,19 @@ function writeReroutes(graph: Graph): readonly JsonObject[] {
     keep(draft, "linkIds", ids, isArray(before) && before.length === ids.length && ids.every((id) => before.includes(id)));
     return draft;
   });
+}
+
+/** `extra` with the portals of this graph; untouched when it says the same already. */
+function writePortals(draft: Draft, graph: Graph): void {
+  const extra = isObject(draft["extra"]) ? draft["extra"] : {};
+  const before = readPortals(extra);
+  const now = new Map([...graph.links.values()].flatMap((link) => (link.portal === undefined ? [] : [[link.id, link.portal] as const])));
+  // What the file says of links that are gone is left alone: it was so before.
+  if ([...graph.links.keys()].every((id) => before.get(id) === now.get(id))) return;
+  const known = isObject(extra["linkPresentation"]) ? extra["linkPresentation"] : {};
+  const rest = Object.fromEntries(Object.entries(known).filter(([id]) => !graph.links.has(Number(id))));
+  const looks = Object.fromEntries([...now].map(([id, label]) => [String(id), { ...(isObject(known[String(id)]) ? (known[String(id)] as JsonObject) : {}), hidden: true, label }]));
+  draft["extra"] = { ...extra, linkPresentation: { ...rest, ...looks } };
 }
 
 function writeGraph(draft: Draft, graph: Graph, lookup: Lookup, schema: "0.4" | "1"): void {
@@ -146,6 +163,7 @@ function writeGraph(draft: Draft, graph: Graph, lookup: Lookup, schema: "0.4" | 
     }
     if (graph.reroutes.size > 0 || "reroutes" in file) draft["reroutes"] = writeReroutes(graph);
   }
+  writePortals(draft, graph);
 }
 
 function writeSubgraph(subgraph: Subgraph, lookup: Lookup): JsonObject {
@@ -185,7 +203,7 @@ export function writeWorkflow(document: Document, catalogue: Catalogue): JsonObj
   const draft: Draft = { ...document.file };
   const isNew = !("nodes" in document.file);
   if (isNew || typeof draft["id"] === "string") draft["id"] = document.id;
-  if (isNew) Object.assign(draft, { revision: 0, config: {}, extra: {}, version: 0.4 });
+  if (isNew) Object.assign(draft, { revision: 0, config: {}, version: 0.4, extra: draft["extra"] ?? {} });
   writeGraph(draft, document.root, lookup, number(draft["version"]) === 1 && !isArray(first(draft["links"])) ? "1" : "0.4");
   const subgraphs = usedSubgraphs(document);
   const definitions = isObject(document.file["definitions"]) ? document.file["definitions"] : null;

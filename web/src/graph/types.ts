@@ -1,5 +1,6 @@
 /** Socket types: which fit, which do not and why, and which node would mend it. */
 
+import { t } from "../words/words";
 import type { Catalogue, NodeDefinition } from "./definitions";
 
 /** `*` and the legacy numbers fit everything; `A,B` is a union; letter case does not count. */
@@ -23,9 +24,9 @@ export function fits(output: string, input: string): boolean {
 
 /** "an IMAGE", "a LATENT": types in a sentence. */
 export function readable(type: string): string {
-  if (members(type) === "any") return "anything";
-  const name = type.split(",").map((part) => part.trim()).join(" or ");
-  return `${/^[AEIOU]/i.test(name) ? "an" : "a"} ${name}`;
+  if (members(type) === "any") return t("anything");
+  const name = type.split(",").map((part) => part.trim()).join(t(" or "));
+  return /^[AEIOU]/i.test(name) ? t("an {type}", { type: name }) : t("a {type}", { type: name });
 }
 
 const conversions = new Map<string, string>([

@@ -140,7 +140,7 @@ interface Ends {
  * A link's identity is stored three times in a file; the target's `inputs[].link` is right most often, so links are
  * resolved from there. What does not resolve is a leftover and is dropped.
  */
-function readLinks(nodes: ReadonlyMap<NodeId, GraphNode>, file: JsonObject, ends: Ends | null, parents: ReadonlyMap<LinkId, number>): Map<LinkId, Link> {
+function readLinks(nodes: ReadonlyMap<NodeId, GraphNode>, file: JsonObject, ends: Ends | null, parents: ReadonlyMap<LinkId, number>, portals: ReadonlyMap<LinkId, string>): Map<LinkId, Link> {
   const raw = new Map<LinkId, RawLink>();
   for (const entry of isArray(file["links"]) ? file["links"] : []) {
     const link = readLink(entry);
@@ -159,6 +159,7 @@ function readLinks(nodes: ReadonlyMap<NodeId, GraphNode>, file: JsonObject, ends
     const source = nodes.get(link.from);
     const slots = source ? source.outputs.length : ends && link.from === SUBGRAPH_IN ? ends.inputs : 0;
     if (!end || link.fromSlot >= slots) continue;
+    const portal = portals.get(link.id);
     links.set(link.id, {
       id: link.id,
       from: link.from,
@@ -167,6 +168,7 @@ function readLinks(nodes: ReadonlyMap<NodeId, GraphNode>, file: JsonObject, ends
       toSlot: end.toSlot,
       type: link.type,
       reroute: link.parent ?? parents.get(link.id) ?? null,
+      ...(portal === undefined ? {} : { portal }),
       file: link.file,
     });
   }
@@ -174,7 +176,14 @@ function readLinks(nodes: ReadonlyMap<NodeId, GraphNode>, file: JsonObject, ends
 }
 
 function readGroup(file: JsonObject): Group {
-  return { title: text(file["title"]) ?? "Group", bounds: readRect(file["bounding"]), color: text(file["color"]), file };
+  const folded = isObject(file["flags"]) && file["flags"]["collapsed"] === true;
+  return { title: text(file["title"]) ?? "Group", bounds: readRect(file["bounding"]), color: text(file["color"]), folded, file };
+}
+
+/** Links that are hidden behind names. */
+export function readPortals(extra: JsonObject): Map<LinkId, string> {
+  const shown = isObject(extra["linkPresentation"]) ? extra["linkPresentation"] : {};
+  return new Map(Object.entries(shown).flatMap(([id, look]) => (isObject(look) && look["hidden"] === true ? [[Number(id), text(look["label"]) ?? ""] as const] : [])));
 }
 
 function readReroutes(value: Json | undefined): Map<number, Reroute> {
@@ -198,7 +207,7 @@ function readGraph(file: JsonObject, catalogue: Catalogue, ends: Ends | null): G
     const [id, parent] = [number(entry["id"]), number(entry["parentId"])];
     if (id !== null && parent !== null) parents.set(id, parent);
   }
-  const links = readLinks(nodes, file, ends, parents);
+  const links = readLinks(nodes, file, ends, parents, readPortals(extra));
   const state = isObject(file["state"]) ? file["state"] : {};
   const highest = (...ids: (number | null)[]): number => ids.reduce<number>((top, id) => Math.max(top, id ?? 0), 0);
   return {

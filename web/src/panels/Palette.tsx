@@ -1,7 +1,8 @@
 /** Choosing a node to add; finding nodes, commands and options. */
 
 import type { ReactNode } from "react";
-import { allCommands, keysOf } from "../app/commands";
+import { allCommands } from "../app/commands";
+import { keysOf } from "../app/keys";
 import { findInGraph, findTypes, score } from "../editor/search";
 import { addConnected, possibleLinks, typeOf } from "../editor/wiring";
 import { jumpTo } from "../app/runner";

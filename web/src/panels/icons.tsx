@@ -19,6 +19,7 @@ export const icons = {
   folder: icon(<path d="M2 4.5h4l1.5 1.5H14v6.5H2z" />),
   trash: icon(<path d="M3 4.5h10M6.5 4.5V3h3v1.5M4.5 4.5l.6 8.5h5.8l.6-8.5" />),
   up: icon(<path d="M8 12.5v-9M4.5 7L8 3.5 11.5 7" />),
+  back: icon(<path d="M6.5 3.5L3 7l3.5 3.5M3 7h6a4 4 0 0 1 0 8H7" />),
   left: icon(<path d="M10 3.5L5.5 8l4.5 4.5" />),
   right: icon(<path d="M6 3.5L10.5 8 6 12.5" />),
 } as const;

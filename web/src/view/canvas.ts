@@ -2,12 +2,13 @@
 
 import type { GraphNode, Point, Rect } from "../graph/document";
 import type { Editor } from "../editor/editor";
-import { overlaps, rectOf, socketPoint } from "../editor/geometry";
+import { frameRect } from "../editor/frames";
+import { type LinkStyle, overlaps, rectOf, socketPoint } from "../editor/geometry";
 import type { LinkEnd } from "../editor/gesture";
 import { nodesIn } from "../editor/hit";
 import { visible } from "../editor/viewport";
 import { typeOf } from "../editor/wiring";
-import { type LinkStyle, drawLinks, tracePath } from "./draw-link";
+import { drawLinks, tracePath } from "./draw-link";
 import { FAR, type NodeLooks, drawFar, drawGroup, drawNode } from "./draw-node";
 import { fonts } from "./text";
 import { type Theme, typeStyle } from "./theme";
@@ -69,8 +70,9 @@ export class Canvas {
     const [tx, ty] = [Math.round(offset[0] * scale * ratio), Math.round(offset[1] * scale * ratio)];
     ctx.setTransform(ratio * scale, 0, 0, ratio * scale, tx, ty);
     if (looks.grid) drawGrid(ctx, view, scale, looks.theme);
+    const { folded } = editor;
     editor.graph.groups.forEach((group, i) => {
-      if (overlaps(group.bounds, view)) drawGroup(ctx, group, editor.selection.groups.has(i), looks.theme, scale);
+      if (!folded.groups.has(i) && overlaps(frameRect(group), view)) drawGroup(ctx, group, editor.selection.groups.has(i), looks.theme, scale);
     });
     const selected = editor.selection.nodes;
     drawLinks(ctx, editor, looks.theme, view, {
@@ -101,6 +103,26 @@ export class Canvas {
       ctx.lineWidth = hair;
       ctx.strokeStyle = theme.accent;
       ctx.strokeRect(x, y, w, h);
+    } else if (gesture.kind === "lassoing") {
+      ctx.beginPath();
+      gesture.path.forEach(([x, y], i) => (i === 0 ? ctx.moveTo(x, y) : ctx.lineTo(x, y)));
+      ctx.closePath();
+      ctx.fillStyle = theme.accent;
+      ctx.globalAlpha = 0.12;
+      ctx.fill();
+      ctx.globalAlpha = 1;
+      ctx.lineWidth = hair;
+      ctx.strokeStyle = theme.accent;
+      ctx.stroke();
+    } else if (gesture.kind === "moving") {
+      ctx.beginPath();
+      for (const { axis, at, from, to } of editor.guides) {
+        ctx.moveTo(axis === 0 ? at : from, axis === 0 ? from : at);
+        ctx.lineTo(axis === 0 ? at : to, axis === 0 ? to : at);
+      }
+      ctx.lineWidth = hair;
+      ctx.strokeStyle = theme.accent;
+      ctx.stroke();
     } else if (gesture.kind === "cutting") {
       ctx.beginPath();
       gesture.path.forEach(([x, y], i) => (i === 0 ? ctx.moveTo(x, y) : ctx.lineTo(x, y)));
@@ -123,7 +145,7 @@ export class Canvas {
 
 function endPoint(editor: Editor, end: LinkEnd): Point | null {
   const node = editor.graph.nodes.get(end.node);
-  if (!node) return null;
+  if (!node) return end.side === "output" ? (editor.ends?.input(end.output) ?? null) : (editor.ends?.output(Number(end.input)) ?? null);
   const layout = editor.layout(node);
   return socketPoint(node, end.side === "output" ? layout.outputs.find((placed) => placed.slot === end.output) : layout.inputs.find((placed) => placed.socket.name === end.input));
 }
@@ -141,29 +163,27 @@ function drawGrid(ctx: CanvasRenderingContext2D, [x, y, w, h]: Rect, scale: numb
   ctx.fill();
 }
 
-/** The slots at both ends of a subgraph. */
+/** The slots at both ends of a subgraph, and a hollow one after the last: what is led there becomes a new slot. */
 function drawEnds(ctx: CanvasRenderingContext2D, editor: Editor, theme: Theme): void {
   const { ends, ref } = editor;
   const subgraph = ref === null ? undefined : editor.document.subgraphs.get(ref);
   if (!ends || !subgraph) return;
   ctx.font = fonts.label;
   ctx.textBaseline = "middle";
-  ctx.fillStyle = theme.muted;
-  subgraph.inputs.forEach((slot, i) => {
-    const [x, y] = ends.input(i);
-    ctx.textAlign = "right";
-    ctx.fillStyle = theme.muted;
-    ctx.fillText(slot.label ?? slot.name, x - 12, y);
-    ctx.fillStyle = typeStyle(theme, slot.type).color;
-    ctx.fillRect(x - 4, y - 4, 8, 8);
-  });
-  subgraph.outputs.forEach((slot, i) => {
-    const [x, y] = ends.output(i);
-    ctx.textAlign = "left";
-    ctx.fillStyle = theme.muted;
-    ctx.fillText(slot.label ?? slot.name, x + 12, y);
-    ctx.fillStyle = typeStyle(theme, slot.type).color;
-    ctx.fillRect(x - 4, y - 4, 8, 8);
-  });
+  for (const [side, slots] of [["input", subgraph.inputs], ["output", subgraph.outputs]] as const) {
+    ctx.textAlign = side === "input" ? "right" : "left";
+    slots.forEach((slot, i) => {
+      const [x, y] = ends[side](i);
+      ctx.fillStyle = theme.muted;
+      ctx.fillText(slot.label ?? slot.name, side === "input" ? x - 12 : x + 12, y);
+      ctx.fillStyle = typeStyle(theme, slot.type).color;
+      ctx.fillRect(x - 4, y - 4, 8, 8);
+    });
+    const [x, y] = ends[side](slots.length);
+    ctx.fillStyle = theme.faint;
+    ctx.fillText("+", side === "input" ? x - 12 : x + 12, y);
+    ctx.strokeStyle = theme.faint;
+    ctx.lineWidth = 1.5;
+    ctx.strokeRect(x - 3.5, y - 3.5, 7, 7);
+  }
 }
-

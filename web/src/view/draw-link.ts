@@ -2,10 +2,10 @@
 
 import type { Graph, Link, LinkId, Point, Rect } from "../graph/document";
 import type { Editor } from "../editor/editor";
-import { curve, linkPath } from "../editor/geometry";
+import { type LinkStyle, curve, linkEnds, linkPath } from "../editor/geometry";
+import { tagRect } from "../editor/portals";
+import { cutTo, fonts } from "./text";
 import { type Theme, typeStyle } from "./theme";
-
-export type LinkStyle = "curve" | "straight" | "stepped";
 
 export function tracePath(path: Path2D | CanvasRenderingContext2D, points: readonly Point[], style: LinkStyle): void {
   for (let i = 0; i + 1 < points.length; i++) {
@@ -56,19 +56,22 @@ export interface LinkLooks {
 }
 
 export function drawLinks(ctx: CanvasRenderingContext2D, editor: Editor, theme: Theme, view: Rect, looks: LinkLooks): void {
-  if (looks.hidden) return;
   const { graph, viewport } = editor;
   const far = viewport.scale < 0.3;
   const strong: (readonly [string, Path2D])[] = [];
   const { ends } = editor;
+  const folded = editor.folded.nodes;
+  const portals: Link[] = [];
   const build = (all: boolean): Map<string, Path2D> => {
     const batches = new Map<string, Path2D>();
     for (const link of graph.links.values()) {
       if (!all && beside(graph, link, view)) continue;
-      const points = linkPath(graph, link, editor.layout, ends);
+      const emphasised = !far && (looks.hovered === link.id || looks.emphasised(link));
+      if (link.portal !== undefined && !far) portals.push(link);
+      if ((looks.hidden || link.portal !== undefined) && !emphasised) continue;
+      const points = link.portal === undefined ? linkPath(graph, link, editor.layout, ends, folded) : linkEnds(graph, link, editor.layout, ends, folded);
       if (!points || (!all && outside(points, view))) continue;
       const { color } = typeStyle(theme, link.type);
-      const emphasised = !far && (looks.hovered === link.id || looks.emphasised(link));
       let path = emphasised ? undefined : batches.get(color);
       if (!path) {
         path = new Path2D();
@@ -80,7 +83,7 @@ export function drawLinks(ctx: CanvasRenderingContext2D, editor: Editor, theme: 
     return batches;
   };
   let batches: ReadonlyMap<string, Path2D>;
-  if (far && !editor.isLive) {
+  if (far && !editor.isLive && !looks.hidden) {
     const known = pictures.get(graph);
     batches = known?.theme === theme && known.style === looks.style ? known.paths : build(true);
     if (batches !== known?.paths) pictures.set(graph, { theme, style: looks.style, paths: batches });
@@ -100,10 +103,35 @@ export function drawLinks(ctx: CanvasRenderingContext2D, editor: Editor, theme: 
     ctx.stroke(path);
   }
   if (!far) drawReroutes(ctx, editor, theme);
+  for (const link of portals) drawPortal(ctx, editor, link, theme);
+}
+
+/** The tags at both ends of a link that is named instead of drawn. */
+function drawPortal(ctx: CanvasRenderingContext2D, editor: Editor, link: Link, theme: Theme): void {
+  const ends = editor.wireEnds(link);
+  if (!ends || link.portal === undefined) return;
+  const { color } = typeStyle(theme, link.type);
+  for (const side of ["output", "input"] as const) {
+    const [x, y, w, h] = tagRect(link.portal, side, side === "output" ? ends[0] : ends[1]);
+    ctx.beginPath();
+    ctx.roundRect(x, y, w, h, 9);
+    ctx.fillStyle = theme.head;
+    ctx.fill();
+    ctx.lineWidth = 1.5;
+    ctx.strokeStyle = color;
+    ctx.stroke();
+    ctx.font = fonts.small;
+    ctx.textAlign = "center";
+    ctx.textBaseline = "middle";
+    ctx.fillStyle = theme.text;
+    ctx.fillText(cutTo(ctx, link.portal, w - 12), x + w / 2, y + h / 2 + 0.5);
+  }
 }
 
 function drawReroutes(ctx: CanvasRenderingContext2D, editor: Editor, theme: Theme): void {
+  const folded = editor.folded.reroutes;
   for (const reroute of editor.graph.reroutes.values()) {
+    if (folded.has(reroute.id)) continue;
     const selected = editor.selection.reroutes.has(reroute.id);
     ctx.beginPath();
     ctx.arc(reroute.pos[0], reroute.pos[1], 5, 0, Math.PI * 2);

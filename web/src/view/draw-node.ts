@@ -4,6 +4,7 @@ import { TITLE } from "../graph/create";
 import { BYPASSED, type Graph, type Group, type GraphNode, MUTED, linkInto, wiring } from "../graph/document";
 import { isNote } from "../graph/definitions";
 import type { Editor } from "../editor/editor";
+import { frameRect } from "../editor/frames";
 import type { NodeLayout, PlacedSocket } from "../editor/geometry";
 import { accepts } from "../editor/wiring";
 import type { NodeRun } from "../editor/run";
@@ -29,7 +30,7 @@ const RADIUS = 8;
 export const FAR = 0.22;
 
 type Paths = ReadonlyMap<string, Path2D>;
-const pictures = new WeakMap<Graph["nodes"], { readonly theme: Theme; readonly paths: Paths }>();
+const pictures = new WeakMap<Graph["nodes"], { readonly theme: Theme; readonly groups: Graph["groups"]; readonly paths: Paths }>();
 
 /** Bodies and title bars, all of one colour in one path. */
 function farPaths(editor: Editor, nodes: Iterable<GraphNode>, theme: Theme): Paths {
@@ -39,7 +40,9 @@ function farPaths(editor: Editor, nodes: Iterable<GraphNode>, theme: Theme): Pat
     if (!path) paths.set(color, (path = new Path2D()));
     path.rect(x, y, w, h);
   };
+  const hidden = editor.folded.nodes;
   for (const node of nodes) {
+    if (hidden.has(node.id)) continue;
     const layout = editor.layout(node);
     const top = layout.titled ? TITLE : 0;
     add(node.bgcolor ?? (node.mode === 0 ? theme.node : theme.canvas), node.pos[0], node.pos[1], layout.width, layout.height);
@@ -54,8 +57,9 @@ export function drawFar(ctx: CanvasRenderingContext2D, editor: Editor, nodes: re
   let paths: Paths;
   if (nodes.length * 2 > all.size && !editor.isLive) {
     const known = pictures.get(all);
-    paths = known?.theme === theme ? known.paths : farPaths(editor, all.values(), theme);
-    if (paths !== known?.paths) pictures.set(all, { theme, paths });
+    const { groups } = editor.graph;
+    paths = known?.theme === theme && known.groups === groups ? known.paths : farPaths(editor, all.values(), theme);
+    if (paths !== known?.paths) pictures.set(all, { theme, groups, paths });
   } else paths = farPaths(editor, nodes, theme);
   for (const [color, path] of paths) {
     ctx.fillStyle = color;
@@ -336,7 +340,7 @@ function drawRun(ctx: CanvasRenderingContext2D, layout: NodeLayout, run: NodeRun
 }
 
 export function drawGroup(ctx: CanvasRenderingContext2D, group: Group, selected: boolean, theme: Theme, scale: number): void {
-  const [x, y, w, h] = group.bounds;
+  const [x, y, w, h] = frameRect(group);
   const color = group.color ?? theme.muted;
   ctx.beginPath();
   ctx.roundRect(x, y, w, h, 10);
@@ -356,8 +360,25 @@ export function drawGroup(ctx: CanvasRenderingContext2D, group: Group, selected:
   ctx.textAlign = "left";
   ctx.textBaseline = "middle";
   ctx.fillStyle = theme.text;
-  const title = cutTo(ctx, group.title, w - 24);
-  if (widthOf(ctx, title) > 0) ctx.fillText(title, x + 12, y + 17);
+  const title = cutTo(ctx, group.title, w - 40);
+  if (widthOf(ctx, title) > 0) ctx.fillText(title, x + 28, y + 17);
+  ctx.beginPath();
+  if (group.folded) {
+    ctx.moveTo(x + 12, y + 12);
+    ctx.lineTo(x + 16, y + 16);
+    ctx.lineTo(x + 12, y + 20);
+  } else {
+    ctx.moveTo(x + 10, y + 14);
+    ctx.lineTo(x + 14, y + 18);
+    ctx.lineTo(x + 18, y + 14);
+  }
+  ctx.strokeStyle = theme.muted;
+  ctx.lineWidth = 1.5;
+  ctx.stroke();
+  if (group.folded) {
+    ctx.globalAlpha = 1;
+    return;
+  }
   ctx.beginPath();
   ctx.moveTo(x + w - 5, y + h - 14);
   ctx.lineTo(x + w - 14, y + h - 5);

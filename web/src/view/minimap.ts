@@ -1,6 +1,7 @@
 /** The whole graph in a corner: shows where one is, and goes where one presses. */
 
 import type { App } from "../app/app";
+import { frameRect } from "../editor/frames";
 import { bounds, union } from "../editor/geometry";
 import { visible } from "../editor/viewport";
 import type { Graph, Point, Rect } from "../graph/document";
@@ -85,11 +86,13 @@ export class Minimap {
       if (!path) paths.set(color, (path = new Path2D()));
       path.rect((x - this.origin[0]) * this.scale, (y - this.origin[1]) * this.scale, Math.max(1, w * this.scale), Math.max(1, h * this.scale));
     };
-    for (const node of editor.graph.nodes.values()) add(node.color ?? theme.faint, bounds(node, editor.layout(node)));
+    const { folded } = editor;
+    for (const node of editor.graph.nodes.values()) if (!folded.nodes.has(node.id)) add(node.color ?? theme.faint, bounds(node, editor.layout(node)));
     ctx.globalAlpha = 0.2;
-    for (const group of editor.graph.groups) {
+    for (const [i, group] of editor.graph.groups.entries()) {
+      if (folded.groups.has(i)) continue;
       ctx.fillStyle = group.color ?? theme.muted;
-      const [x, y, w, h] = group.bounds;
+      const [x, y, w, h] = frameRect(group);
       ctx.fillRect((x - this.origin[0]) * this.scale, (y - this.origin[1]) * this.scale, w * this.scale, h * this.scale);
     }
     ctx.globalAlpha = 0.8;
