@@ -37,7 +37,9 @@ from diffusion.checkpoints.sidecar import says_v
 from diffusion.checkpoints.single import (
     Buildable,
     find_clip_vision,
+    find_gligen,
     find_preview_decoder,
+    find_style_model,
     find_tiny_autoencoder,
     find_upscaler,
 )
@@ -155,6 +157,16 @@ class ModelStore:
         """A network for `models.clip_vision.encode_image`."""
         checkpoint = open_checkpoint(path)
         return self._single(find_clip_vision(checkpoint), self.precision.autoencoder, checkpoint)
+
+    def gligen(self, path: str | Path) -> nn.Module:
+        """GLIGEN's layers for `sampling.grounding`."""
+        checkpoint = open_checkpoint(path)
+        return self._single(find_gligen(checkpoint), self.precision.network, checkpoint)
+
+    def style_model(self, path: str | Path) -> nn.Module:
+        """A network that makes tokens of what CLIP saw: called with its last hidden state."""
+        checkpoint = open_checkpoint(path)
+        return self._single(find_style_model(checkpoint), self.precision.network, checkpoint)
 
     def controlnet(self, path: str | Path, base: Model | None = None) -> ControlNet:
         """A ControlNet or T2I-Adapter. base: the model whose weights a file of differences is added to."""

@@ -7,6 +7,7 @@ from execution.spec import NodeSpec
 from nodes import (
     conditioning,
     controlnet,
+    gligen,
     guidance,
     guiders,
     image,
@@ -32,6 +33,7 @@ from nodes import (
     sampling_samplers,
     sampling_schedules,
     strings,
+    style,
     vision,
 )
 from nodes.declare import Node
@@ -40,6 +42,7 @@ from nodes.signature import DeclarationError
 MODULES: tuple[ModuleType, ...] = (
     conditioning,
     controlnet,
+    gligen,
     guidance,
     guiders,
     image,
@@ -65,6 +68,7 @@ MODULES: tuple[ModuleType, ...] = (
     sampling_samplers,
     sampling_schedules,
     strings,
+    style,
     vision,
 )
 

@@ -11,6 +11,8 @@ _TELLTALES: tuple[tuple[str, str], ...] = (
     (r"\.oft_blocks$|\.(diff|diff_b)$|\.a1\.weight$", "a LoRA"),
     (r"(^|\.)lora_controlnet$", "a control-LoRA"),
     (r"^ip_adapter\.|^image_proj\.", "an IP-Adapter"),
+    (r"(^|\.)position_net\.", "a GLIGEN model"),
+    (r"^style_embedding$|^redux_(up|down)\.", "a style model"),
     (r"^string_to_param|^emb_params$|^bundle_emb\.", "a textual inversion embedding"),
     (r"^control_model\.|(^|\.)zero_convs\.|controlnet_cond_embedding|input_hint_block", "a ControlNet"),
     (r"^(adapter\.)?body\.\d+\.(resnets\.|body\.|in_conv\.|block1\.)", "a T2I-Adapter"),

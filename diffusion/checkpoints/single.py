@@ -13,10 +13,13 @@ from diffusion.checkpoints.header import Shape
 from diffusion.checkpoints.read import Checkpoint
 from diffusion.checkpoints.rename import Part, convert
 from diffusion.checkpoints.weights import Weights, held
+from diffusion.families.diffusers_layout import from_diffusers
 from diffusion.latents import LatentFormat
 from diffusion.models.clip_vision import build_clip_vision, read_clip_vision_config
+from diffusion.models.gligen import Gligen, gligen_names, read_gligen_config
 from diffusion.models.rrdb import RRDBNet, read_rrdb_config, rrdb_names
 from diffusion.models.srvgg import SRVGG, read_srvgg_config
+from diffusion.models.style import Redux, StyleAdapter, read_redux_config, read_style_config
 from diffusion.models.taesd import TinyAutoencoder, decoder, read_taesd_config
 
 
@@ -51,6 +54,27 @@ def find_clip_vision(checkpoint: Checkpoint) -> Buildable:
     if config is None:
         raise unexpected(checkpoint, "a CLIP image encoder with its projection, named as in transformers")
     return Buildable("CLIP image encoder", checkpoint.weights, lambda: build_clip_vision(config))
+
+
+def find_gligen(checkpoint: Checkpoint) -> Buildable:
+    """GLIGEN's layers, alone or within a whole UNet, in its own naming or diffusers'. Raises CheckpointError."""
+    weights = renamed(checkpoint.weights, from_diffusers(checkpoint.weights.shapes, ("position_net.",)))
+    prefix = "model.diffusion_model." if "model.diffusion_model.position_net.linears.0.weight" in weights else ""
+    inner = weights.under(prefix)
+    inner = renamed(inner, gligen_names(inner))
+    config = read_gligen_config(inner.shapes)
+    if config is None:
+        raise unexpected(checkpoint, "a GLIGEN model for boxes with phrases")
+    return Buildable("GLIGEN", inner, lambda: Gligen(config))
+
+
+def find_style_model(checkpoint: Checkpoint) -> Buildable:
+    """A style adapter of the T2I-Adapter authors, or Flux Redux. Raises CheckpointError."""
+    if style := read_style_config(checkpoint.weights.shapes):
+        return Buildable("style adapter", checkpoint.weights, lambda: StyleAdapter(style))
+    if redux := read_redux_config(checkpoint.weights.shapes):
+        return Buildable("Redux", checkpoint.weights, lambda: Redux(redux))
+    raise unexpected(checkpoint, "a style model (T2I-Adapter style or Flux Redux)")
 
 
 def find_tiny_autoencoder(checkpoints: tuple[Checkpoint, ...], latent: LatentFormat | None) -> Buildable:

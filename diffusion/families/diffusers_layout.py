@@ -43,14 +43,18 @@ def diffusers_prefixes(config: UNetConfig) -> dict[str, str]:
     )
 
 
-def from_diffusers(shapes: Shapes) -> Mapping[str, str] | None:
-    """diffusers' name -> our name for the tensors of a UNet or ControlNet; None if the file is in another layout."""
+def from_diffusers(shapes: Shapes, same: tuple[str, ...] = ()) -> Mapping[str, str] | None:
+    """diffusers' name -> our name for the tensors of a UNet or ControlNet; None if the file is in another layout.
+
+    same: beginnings of names that are the same in both.
+    """
     if "conv_in.weight" not in shapes or "down_blocks.0.resnets.0.norm1.weight" not in shapes:
         return None
     down, up = resnets_per_level(shapes, "down_blocks"), resnets_per_level(shapes, "up_blocks")
     attention = [any(name.startswith(f"up_blocks.{i}.attentions.") for name in shapes) for i in range(len(up))]
     back = {theirs: ours for ours, theirs in _prefixes(down, up, attention).items()}
-    return {name: new for name in shapes if (new := rename(name, back)) is not None}
+    kept = {name: name for name in shapes if name.startswith(same)} if same else {}
+    return kept | {name: new for name in shapes if (new := rename(name, back)) is not None}
 
 
 def rename(name: str, prefixes: Mapping[str, str]) -> str | None:

@@ -31,7 +31,8 @@ class Attention(nn.Module):
         if replacement := hooks.replacement(name, info):
             out = replacement(q, k, v, info)
         else:
-            out = attention(q, k, v, self.heads, float32_scores=self.float32_scores)
+            bias = info.call.context_bias if name == "attn2" else None
+            out = attention(q, k, v, self.heads, float32_scores=self.float32_scores, bias=bias)
         out = self.to_out(out)
         for hook in hooks.attn1_outputs if name == "attn1" else hooks.attn2_outputs:
             out = hook(out, info)

@@ -31,6 +31,8 @@ class CallInfo:
     """The batch consists of len(roles) chunks of equal size; the role of each, in order."""
     schedule: Tensor | None = None
     """All sigmas of the running sampler, where it has any."""
+    context_bias: Tensor | None = None
+    """(B, T) float32: added to the scores of the context's tokens in attention."""
     extras: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     """Anything a caller wants its own hooks to find."""
 

@@ -125,6 +125,35 @@ def concatenated(pairs: Pairs, other: Pairs) -> list[tuple[Tensor, dict[str, Any
     return [(torch.cat([context, other[0][0]], dim=1), dict(options)) for context, options in pairs]
 
 
+ATTENTION_BIAS = "attention_bias"
+"""Option: (1, T) float32, added to the scores of the embeddings in attention; 0 beyond its end."""
+
+
+def with_tokens(pairs: Pairs, tokens: Tensor, attention: float = 1.0) -> list[tuple[Tensor, dict[str, Any]]]:
+    """Every entry followed by more tokens, (1, N, D). attention: how many times as much is paid to them, from 0 up."""
+    result: list[tuple[Tensor, dict[str, Any]]] = []
+    for context, options in pairs:
+        if context.shape[2] != tokens.shape[2]:
+            raise ValueError(
+                f"Tokens of width {tokens.shape[2]} cannot follow a text of width {context.shape[2]}: "
+                "they were made for another model line"
+            )
+        changed = dict(options)
+        if attention != 1 or ATTENTION_BIAS in options:
+            before = attention_bias(options, context.shape[1])
+            added = torch.full((1, tokens.shape[1]), attention).log()
+            changed[ATTENTION_BIAS] = torch.cat([before, added], dim=1)
+        joined = torch.cat([context, tokens.to(context).expand(len(context), -1, -1)], dim=1)
+        result.append((joined, changed))
+    return result
+
+
+def attention_bias(options: Mapping[str, Any], tokens: int) -> Tensor:
+    """The option for a text of so many tokens, (1, tokens)."""
+    bias: Tensor = options.get(ATTENTION_BIAS, torch.zeros(1, 0))[:, :tokens]
+    return torch.cat([bias, bias.new_zeros(1, tokens - bias.shape[1])], dim=1)
+
+
 def zeroed(pairs: Pairs) -> list[tuple[Tensor, dict[str, Any]]]:
     """All embeddings and pooled vectors zero: a text that says nothing, not the empty text."""
     result: list[tuple[Tensor, dict[str, Any]]] = []

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from diffusion.handles import Model
 from diffusion.images.batch import repeat_to
 from diffusion.patches.hooks import NO_HOOKS, CallInfo, ModelHooks, Role
-from diffusion.sampling.conditioning import Condition
+from diffusion.sampling.conditioning import ATTENTION_BIAS, Condition, attention_bias
 from diffusion.sampling.control import ControlCall, ControlSource
+from diffusion.sampling.grounding import grounding_of
 from diffusion.sampling.network_inputs import Latents, joined_channels, vector_of
 from diffusion.sampling.process import Process
 from diffusion.sampling.regions import Window, resized_mask, weights_of, window_of
@@ -26,6 +27,8 @@ class Prepared:
     condition: Condition
     role: Role
     context: Tensor
+    bias: Tensor | None
+    """(B, T): added to the scores of the context's tokens; None for nothing."""
     vector: Tensor | None
     joined: Tensor | None
     window: Window | None
@@ -33,6 +36,8 @@ class Prepared:
     start: float
     end: float
     control: ControlSource | None
+    hooks: ModelHooks
+    """For the calls that answer this condition."""
 
     def active(self, sigma: float) -> bool:
         return self.end <= sigma <= self.start
@@ -75,6 +80,10 @@ class Predictor:
                 for other in ready:
                     if other != name:
                         _pair_area(entry, ready[other])
+        grounded = [g for entry in ready.get("positive", ()) if (g := grounding_of(entry.condition.options))]
+        for name, entries in ready.items():
+            if grounded and name != "positive":
+                ready[name] = _with_hooks(entries, grounded[0].empty().hooks(self.latents.image))
         shared = [entry.control for entry in ready.get("positive", ()) if entry.condition.control_on_negative]
         controls = [control for control in shared if control is not None]
         return {
@@ -88,10 +97,12 @@ class Predictor:
         mask = None if condition.mask is None else resized_mask(condition.mask, height, width)
         window = window_of(condition, mask, height, width)
         vector = vector_of(self.model, condition, role, self.latents)
+        grounding = grounding_of(condition.options)
         return Prepared(
             condition=condition,
             role=role,
             context=repeat_to(condition.context.float(), len(image)).to(image.device),
+            bias=_bias_of(condition, image),
             vector=None if vector is None else repeat_to(vector, len(image)).to(image.device),
             joined=joined_channels(self.model, condition, self.latents),
             window=window,
@@ -99,6 +110,7 @@ class Predictor:
             start=math.inf if condition.start_percent is None else levels.percent_to_sigma(condition.start_percent),
             end=0.0 if condition.end_percent is None else levels.percent_to_sigma(condition.end_percent),
             control=condition.control,
+            hooks=NO_HOOKS if grounding is None else grounding.hooks(image),
         )
 
     def __call__(
@@ -159,9 +171,15 @@ class Predictor:
         ]
         network_input = torch.cat([shown, torch.cat(joined)], dim=1) if joined else shown
         roles: tuple[Role, ...] = tuple(entry.role for entry in entries)
-        info = CallInfo(shape=network_input.shape, sigmas=sigmas, roles=roles, schedule=self.schedule)
+        info = CallInfo(
+            shape=network_input.shape,
+            sigmas=sigmas,
+            roles=roles,
+            schedule=self.schedule,
+            context_bias=_joined_biases(entries),
+        )
         output: Tensor = self._network(
-            network_input, times, context, y, control, hooks=self.model.hooks | hooks, info=info
+            network_input, times, context, y, control, hooks=self.model.hooks | entries[0].hooks | hooks, info=info
         )
         output = output.float()[:, : x.shape[1]]
         return list(self.process.prediction.denoised(seen, per_row, times.view(-1, 1, 1, 1), output).chunk(count))
@@ -176,7 +194,7 @@ def _fit_together(group: Sequence[_Job], job: _Job, x: Tensor) -> bool:
     first, new = group[0][1], job[1]
     size = (x.shape[2], x.shape[3])
     sizes = [size if e.window is None else (e.window.height, e.window.width) for e in (first, new)]
-    if sizes[0] != sizes[1] or first.control is not new.control:
+    if sizes[0] != sizes[1] or first.control is not new.control or first.hooks is not new.hooks:
         return False
     if (first.vector is None) != (new.vector is None) or first.context.shape[2] != new.context.shape[2]:
         return False
@@ -188,6 +206,23 @@ def _joined_contexts(contexts: Sequence[Tensor]) -> Tensor:
     """One batch. Shorter contexts are repeated whole: attention to every key n times is attention to it once."""
     length = math.lcm(*(context.shape[1] for context in contexts))
     return torch.cat([context.repeat(1, length // context.shape[1], 1) for context in contexts])
+
+
+def _bias_of(condition: Condition, image: Tensor) -> Tensor | None:
+    if ATTENTION_BIAS not in condition.options:
+        return None
+    return attention_bias(condition.options, condition.context.shape[1]).to(image.device).expand(len(image), -1)
+
+
+def _joined_biases(entries: Sequence[Prepared]) -> Tensor | None:
+    """What is added to the scores of the tokens of `_joined_contexts`."""
+    if all(entry.bias is None for entry in entries):
+        return None
+    biases = [
+        entry.context.new_zeros(entry.context.shape[:2]) if entry.bias is None else entry.bias for entry in entries
+    ]
+    length = math.lcm(*(bias.shape[1] for bias in biases))
+    return torch.cat([bias.repeat(1, length // bias.shape[1]) for bias in biases])
 
 
 def _uncovered(
@@ -214,8 +249,25 @@ def _pair_area(entry: Prepared, others: list[Prepared]) -> None:
         return
     closest = min(covering, key=lambda o: math.inf if o.window is None else o.window.height * o.window.width)
     if closest.window != entry.window:
-        text = {"context": closest.context, "vector": closest.vector, "joined": closest.joined, "role": closest.role}
-        others.append(replace(entry, **text))
+        others.append(
+            replace(
+                entry,
+                context=closest.context,
+                bias=closest.bias,
+                vector=closest.vector,
+                joined=closest.joined,
+                role=closest.role,
+                hooks=closest.hooks,
+            )
+        )
+
+
+def _with_hooks(entries: Sequence[Prepared], hooks: ModelHooks) -> list[Prepared]:
+    """Gives hooks to the entries that have none of their own.
+
+    Guidance is between boxes and no boxes, not between boxes and a network without the layers for them.
+    """
+    return [replace(entry, hooks=hooks) if entry.hooks is NO_HOOKS else entry for entry in entries]
 
 
 def _with_controls(entries: Sequence[Prepared], controls: Sequence[ControlSource]) -> list[Prepared]:

@@ -12,7 +12,9 @@ from diffusion.handles import Autoencoder, ControlNet, Model, TextEncoders
 from diffusion.models.autoencoder import AutoencoderConfig, AutoencoderKL
 from diffusion.models.clip_vision import ClipVisionConfig, build_clip_vision
 from diffusion.models.controlnet import ControlNet as ControlNetwork
+from diffusion.models.gligen import Gligen, GligenConfig
 from diffusion.models.rrdb import RRDBConfig, RRDBNet
+from diffusion.models.style import StyleAdapter, StyleConfig
 from diffusion.models.unet_config import UNetConfig
 from tests.diffusion.models.oracle import randomised
 from tests.diffusion.text.encoders import WIDTH, handle, reference
@@ -64,6 +66,15 @@ def upscaler() -> RRDBNet:
 def clip_vision() -> Any:
     torch.manual_seed(0)
     return build_clip_vision(ClipVisionConfig(width=32, mlp_width=64, layers=3, patch=14, size=28, projection=24))
+
+
+def gligen() -> Gligen:
+    return randomised(Gligen(GligenConfig(WIDTH, 16, 24, {"input_1_0": 32, "middle_0_0": 64})))
+
+
+def style_model() -> StyleAdapter:
+    """For what `clip_vision` saw."""
+    return randomised(StyleAdapter(StyleConfig(32, WIDTH, tokens=4, layers=1)))
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> bool:
