@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from compat.finder import NamesFinder
+from compat.prompt_server import PromptServer
 from compat.world import World, become
 
 NAMES = Path(__file__).parent / "names"
@@ -18,6 +19,7 @@ OVERLAYS = ("nodes", "execution", "server")
 def install(world: World) -> None:
     """Make the promised names importable in this process, for packs in this world. Repeated calls change the world."""
     become(world)
+    PromptServer.instance = PromptServer(world)
     if not any(isinstance(finder, NamesFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, NamesFinder(NAMES))
         sys.meta_path.append(NamesFinder(NAMES, common=True))

@@ -10,6 +10,7 @@ from execution.failure import exception_type, message_of, traceback_of
 from execution.hooks import judge
 from execution.job import Job
 from execution.node_run import Emit, asked, executing
+from execution.packs import PackSide
 from execution.registry import catalogue_of
 from execution.spec import Declaration
 from execution.tasks import Tasks
@@ -19,18 +20,30 @@ from execution.workers.worker import CheckQuestion, Verdict
 class GraphEngine:
     """Runs jobs on an executor and answers for its nodes.
 
-    system: what `/system_stats` shows, measured afresh at every call. unload: gives the memory of models back.
+    system: what `/system_stats` shows, measured afresh at every call. unload: gives the memory of models back. packs:
+    what they bring besides nodes.
     """
 
     def __init__(
-        self, executor: Executor, system: Callable[[], Mapping[str, Any]], unload: Callable[[], None] = lambda: None
+        self,
+        executor: Executor,
+        system: Callable[[], Mapping[str, Any]],
+        unload: Callable[[], None] = lambda: None,
+        packs: PackSide | None = None,
     ):
+        self.packs = packs
         self._executor = executor
         self._system = system
         self._unload = unload
 
     def run(self, job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Ending:
-        return self._executor.run(job, emit, should_stop)
+        if self.packs is None:
+            return self._executor.run(job, emit, should_stop)
+        self.packs.begin(job)
+        try:
+            return self._executor.run(job, emit, should_stop)
+        finally:
+            self.packs.end(job)
 
     def catalogue(self) -> Mapping[str, Declaration]:
         return catalogue_of(self._executor.nodes, self._executor.listing)

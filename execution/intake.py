@@ -9,6 +9,7 @@ import logging
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import Any, NoReturn, TypeVar, cast
 
 from execution.job import Job
@@ -57,7 +58,8 @@ class Checks:
 
 class Intake:
     """workers: whoever can be asked about nodes; the first that answers counts. handlers: see the whole body before
-    anything else, each what the one before returned, and return the body to use; one that raises is passed over."""
+    anything else, each what the one before returned, and return the body to use, or an awaitable of it; one that raises
+    is passed over."""
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class Intake:
     async def submit(self, body: Mapping[str, Any]) -> Ticket:
         """body: of `POST /prompt`. Returns once the job is on disk. Raises PromptRejected."""
         for handler in self._handlers:
-            body = _handled(handler, body)
+            body = await _handled(handler, body)
         # The counter advances also for a prompt that is then refused: clients see numbers, not their absence.
         number = self._number(body)
         prompt_id, extra = self._prompt_id(body), _extra(body)
@@ -156,9 +158,11 @@ class Intake:
         return ()
 
 
-def _handled(handler: Handler, body: Mapping[str, Any]) -> Mapping[str, Any]:
+async def _handled(handler: Handler, body: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         changed = handler(body)
+        if isawaitable(changed):
+            changed = cast(object, await changed)
     except Exception:  # a pack's code
         log.exception("A handler of prompts failed; the prompt is used as it was")
         return body

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from execution.dispatch import Dispatch
 from execution.history import History
 from execution.intake import Checks, Intake
 from execution.known_nodes import KnownNodes
+from execution.known_packs import KnownPacks
 from execution.queue import Queue
 from execution.workers.process import ProcessWorker
 from launch.settings import Network, Settings
@@ -41,18 +43,23 @@ class House:
     queue: Queue
     dispatch: Dispatch
     nodes: KnownNodes
+    packs: KnownPacks
     app: web.Application
     access: Access
+    door: TemporaryDirectory[str]
 
     async def open(self) -> None:
         await self.queue.open()
         await self.dispatch.start()
         await self.nodes.start()
+        await self.packs.start()
 
     async def close(self, drain: float = 0) -> None:
         """drain: seconds that jobs which run may take to end; what does not goes back to the queue."""
+        await self.packs.close()
         await self.nodes.close()
         await self.dispatch.close(drain)
+        self.door.cleanup()
 
 
 def compose(settings: Settings, folders: Folders, database: Database, logs: RecentLogs) -> House:
@@ -62,18 +69,23 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
     hub = Hub(lambda id: dispatch.running_job(id), lambda: queue.remaining, features(network.max_upload))
     jobs = Jobs(database)
     queue = Queue(jobs, hub.publish)
-    worker = ProcessWorker(worker_command(settings), directory=Path.cwd(), overhear=hub.publish)
+    door = TemporaryDirectory(prefix="heddle-", ignore_cleanup_errors=True)
+    command = worker_command(settings, Path(door.name))
+    worker = ProcessWorker(command, directory=Path.cwd(), overhear=hub.publish)
     dispatch = Dispatch(queue, [worker], hub.publish)
     inputs = Inputs(folders.input, folders.output, folders.temp)
     nodes = KnownNodes([worker], settings.paths.state / "catalogue.json")
     nodes.load()
+    packs = KnownPacks(worker, settings.paths.state / "packs.json")
+    packs.load()
     checks = Checks(folders.listing, inputs.has)
     services = Services(
-        intake=Intake(queue, nodes, [worker], checks),
+        intake=Intake(queue, nodes, [worker], checks, [packs.handle]),
         queue=queue,
         history=History(jobs),
         dispatch=dispatch,
         catalogue=nodes,
+        packs=packs,
         hub=hub,
         folders=folders,
         inputs=inputs,
@@ -89,12 +101,12 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
             arguments=settings.arguments,
         ),
     )
-    return House(database, queue, dispatch, nodes, build(services), access)
+    return House(database, queue, dispatch, nodes, packs, build(services), access, door)
 
 
-def worker_command(settings: Settings) -> list[str]:
-    """The same program with the same arguments, as a worker."""
-    return [sys.executable, str(HOME / "main.py"), "worker", *settings.arguments[1:]]
+def worker_command(settings: Settings, door: Path) -> list[str]:
+    """The same program with the same arguments, as a worker. door: the folder of its socket."""
+    return [sys.executable, str(HOME / "main.py"), "worker", str(door), *settings.arguments[1:]]
 
 
 def access_of(network: Network) -> Access:

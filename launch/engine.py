@@ -1,13 +1,16 @@
 """Builds what a worker carries: nodes, cache, and what nodes are given. Imports torch, so only workers import this."""
 
 import logging
+from pathlib import Path
 
 import psutil
 import torch
 
 from compat.found import Wanted
 from compat.install import install
+from compat.pack_side import LoadedPacks
 from compat.packs import load_packs
+from compat.prompt_server import PromptServer
 from compat.world import World
 from diffusion.store import ModelStore, Precision
 from execution.cache import Cache, CacheMode, KeepBytes, KeepCount, KeepLastPrompt, KeepNothing
@@ -28,8 +31,10 @@ SHARE_FOR_RESULTS = 0.2
 """Of this machine's memory; models and the system need the rest."""
 
 
-def build_engine(settings: Settings, folders: Folders) -> GraphEngine:
-    """An engine with every node there is. Takes seconds: nodes import torch, packs import what they like."""
+def build_engine(settings: Settings, folders: Folders, door: Path | None = None) -> GraphEngine:
+    """An engine with every node there is. Takes seconds: nodes import torch, packs import what they like.
+
+    door: a private folder for the socket at which packs answer requests; None where nobody sends any."""
     inputs = Inputs(folders.input, folders.output, folders.temp)
     outputs = Outputs(folders.output, folders.temp, disable_metadata=not settings.metadata)
     store = ModelStore(precision(settings.devices))
@@ -42,7 +47,9 @@ def build_engine(settings: Settings, folders: Folders) -> GraphEngine:
         Previews: Previews(settings.previews.method, settings.previews.size, folders, store),
     }
     install(World(folders, inputs, outputs, store, flags(settings), nodes, capabilities))
-    load_packs(folders.directories("custom_nodes"), wanted(settings.packs), nodes)
+    loaded = load_packs(folders.directories("custom_nodes"), wanted(settings.packs), nodes)
+    if door is not None:
+        PromptServer.instance.pack_app.open(door)
     executor = Executor(
         nodes,
         Cache(cache_mode(settings.caching)),
@@ -51,7 +58,9 @@ def build_engine(settings: Settings, folders: Folders) -> GraphEngine:
         listing=folders.listing,
         file_exists=inputs.has,
     )
-    return GraphEngine(executor, lambda: system(settings), unload=store.forget)
+    return GraphEngine(
+        executor, lambda: system(settings), unload=store.forget, packs=LoadedPacks(loaded, PromptServer.instance)
+    )
 
 
 def wanted(packs: Packs) -> Wanted:

@@ -9,6 +9,7 @@ from server.admission import Admission
 from server.bodies import LIMITS
 from server.cancelling import Cancelling
 from server.definitions import Definitions
+from server.forward import Forward
 from server.pictures import Pictures
 from server.routes.assets import AssetRoutes
 from server.routes.drafts import DraftRoutes
@@ -52,9 +53,10 @@ def build(services: Services) -> web.Application:
     pictures = Pictures()
     cancelling = Cancelling(s.queue, s.dispatch, s.hub)
     internal = InternalRoutes(s.folders, s.inputs, s.logs, s.hub)
-    extensions = ExtensionRoutes(options.web_directories)
+    extensions = ExtensionRoutes(s.packs)
     templates = TemplateRoutes(s.folders)
     editor = EditorRoutes(options.front_end)
+    forward = Forward(s.packs)
     both: list[Routes] = [
         PromptRoutes(s.intake, s.queue, s.hub, Admission(options.limits, s.folders.output)).table(),
         QueueRoutes(s.queue, cancelling).table(),
@@ -95,6 +97,7 @@ def build(services: Services) -> web.Application:
             middleware.headers(options.access, options.compress),
             middleware.errors(),
             middleware.guarded(options.access, options.limits),
+            forward.middleware(),
         ],
         client_max_size=options.max_upload,
     )
@@ -111,6 +114,7 @@ def build(services: Services) -> web.Application:
 
     async def say_goodbye(_: web.Application) -> None:
         await s.hub.close()
+        await forward.close()
 
     app.on_shutdown.append(say_goodbye)
     return app

@@ -128,7 +128,8 @@ def _check_page(request: web.Request, access: Access, host: tuple[str, str | Non
         if not _allowed_from_elsewhere(origin or referer or "", access):
             raise _refused("a page of another site")
         return
-    if (origin is not None or site or referer) and request.method not in SAFE:
+    is_ours = request.match_info.http_exception is None  # else it is refused, or a pack's, whose pages send anything
+    if (origin is not None or site or referer) and request.method not in SAFE and is_ours:
         _check_content_type(request)
 
 

@@ -1,12 +1,13 @@
 """What the server needs from the rest of the house, handed to it by `launch`; each handler gets its part."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from execution.dispatch import Dispatch
 from execution.history import History
+from execution.packs import PackFacts
 from execution.problems import NodeErrors
 from execution.queue import Queue
 from execution.spec import Declaration
@@ -49,14 +50,28 @@ class Catalogue(Protocol):
         ...
 
 
-def no_web_directories() -> Mapping[str, Path]:
-    return {}
+class Packs(Protocol):
+    """What is known of packs besides their nodes; see `execution.known_packs`."""
+
+    def current(self) -> PackFacts: ...
+
+    def web(self) -> Mapping[str, Path]:
+        """Name under `/extensions/` → folder of a pack's scripts."""
+        ...
+
+    async def known(self, deadline: float) -> PackFacts:
+        """As `current`, but waits while nothing was ever known. deadline: seconds."""
+        ...
+
+    async def refresh(self, deadline: float | None = None) -> PackFacts:
+        """Ask the worker. Raises NoAnswer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How the server was told to behave. max_upload: bytes of one request body. front_end: the built editor.
-    arguments: the command line, for `/system_stats`. web_directories: name → folder of scripts of a pack."""
+    arguments: the command line, for `/system_stats`."""
 
     access: Access = field(default_factory=Access)
     limits: Limits = field(default_factory=Limits)
@@ -64,7 +79,6 @@ class Options:
     compress: bool = False
     front_end: Path | None = None
     arguments: tuple[str, ...] = ()
-    web_directories: Callable[[], Mapping[str, Path]] = no_web_directories
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,7 @@ class Services:
     history: History
     dispatch: Dispatch
     catalogue: Catalogue
+    packs: Packs
     hub: Hub
     folders: Folders
     inputs: Inputs

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from execution.catalogue import to_plain
 from execution.events import Ending
+from execution.packs import PackFacts
 from execution.workers.engine import Engine
 from execution.workers.frames import Frames
 from execution.workers.jobloop import JobLoop
@@ -22,12 +23,16 @@ from execution.workers.messages import (
     Answer,
     AskCatalogue,
     AskCheck,
+    AskHandlers,
+    AskPacks,
     AskSystem,
     Begin,
     CannotSay,
     Catalogue,
     Free,
+    Handled,
     Interrupt,
+    Packs,
     Question,
     Ready,
     Run,
@@ -89,7 +94,12 @@ class Child:
         """Never returns in good order: the listener ends the process when the server is gone."""
         _thread(self._listen, "listener")
         _thread(self._speak, "writer")
-        self._jobs.serve(lambda: self._outbox.say(Ready()))
+        self._jobs.serve(self._ready)
+
+    def _ready(self) -> None:
+        if (packs := self._jobs.engine(0).packs) is not None:
+            packs.speak(self._outbox.tell)
+        self._outbox.say(Ready())
 
     def _speak(self) -> None:
         self._outbox.serve()
@@ -114,7 +124,7 @@ class Child:
                 self._jobs.interrupt(prompt_id)
             case Free(unload_models, free_memory):
                 self._jobs.free(unload_models, free_memory)
-            case AskCatalogue() | AskCheck() | AskSystem():
+            case AskCatalogue() | AskCheck() | AskSystem() | AskPacks() | AskHandlers():
                 self._answerer.ask(message.deadline, lambda: self._answer(message))
 
     def _beat(self, seconds: float) -> None:
@@ -138,6 +148,10 @@ class Child:
                 return Verdicts(id, engine.check(questions))
             case AskSystem(id):
                 return System(id, engine.system())
+            case AskPacks(id):
+                return Packs(id, engine.packs.facts() if engine.packs else PackFacts())
+            case AskHandlers(id, _, body):
+                return Handled(id, engine.packs.handle(body) if engine.packs else body)
 
 
 def _nothing(_: Ending) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from execution.events import Ending
 from execution.job import Job
+from execution.packs import PackSide
 from execution.spec import Declaration
 from execution.workers.worker import CheckQuestion, Emit, Verdict
 
@@ -29,3 +30,8 @@ class Engine(Protocol):
         ...
 
     def system(self) -> Mapping[str, Any]: ...
+
+    @property
+    def packs(self) -> PackSide | None:
+        """What packs bring besides nodes; None where there are no packs."""
+        ...

@@ -6,6 +6,7 @@ from typing import Any
 
 from execution.events import Event
 from execution.job import Job
+from execution.packs import PackFacts
 from execution.workers.worker import CheckQuestion, Verdict
 
 
@@ -56,6 +57,21 @@ class AskSystem:
 
 
 @dataclass(frozen=True, slots=True)
+class AskPacks:
+    id: int
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskHandlers:
+    """body: of a prompt, as it came."""
+
+    id: int
+    deadline: float
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The engine is built: jobs can run."""
 
@@ -93,6 +109,20 @@ class System:
 
 
 @dataclass(frozen=True, slots=True)
+class Packs:
+    id: int
+    facts: PackFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """body: as packs want it."""
+
+    id: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class CannotSay:
     """The question raised. reason: one sentence."""
 
@@ -100,7 +130,7 @@ class CannotSay:
     reason: str
 
 
-Question = AskCatalogue | AskCheck | AskSystem
-Answer = Catalogue | Verdicts | System | CannotSay
-ToWorker = Begin | Run | Interrupt | Free | AskCatalogue | AskCheck | AskSystem
-FromWorker = Ready | Alive | Happened | Catalogue | Verdicts | System | CannotSay
+Question = AskCatalogue | AskCheck | AskSystem | AskPacks | AskHandlers
+Answer = Catalogue | Verdicts | System | Packs | Handled | CannotSay
+ToWorker = Begin | Run | Interrupt | Free | AskCatalogue | AskCheck | AskSystem | AskPacks | AskHandlers
+FromWorker = Ready | Alive | Happened | Catalogue | Verdicts | System | Packs | Handled | CannotSay

@@ -17,6 +17,7 @@ from typing import Any
 from execution.catalogue import from_plain
 from execution.events import Crashed, Ending, Event, Interrupted
 from execution.job import Job
+from execution.packs import PackFacts
 from execution.record import Recorder
 from execution.spec import Declaration
 from execution.workers.life import Death, Life
@@ -25,13 +26,17 @@ from execution.workers.messages import (
     Answer,
     AskCatalogue,
     AskCheck,
+    AskHandlers,
+    AskPacks,
     AskSystem,
     CannotSay,
     Catalogue,
     Free,
     FromWorker,
+    Handled,
     Happened,
     Interrupt,
+    Packs,
     Question,
     Ready,
     Run,
@@ -176,6 +181,14 @@ class ProcessWorker:
         answer = await self._ask(lambda id: AskSystem(id, deadline), deadline)
         return answer.facts if isinstance(answer, System) else {}
 
+    async def packs(self, deadline: float) -> PackFacts:
+        answer = await self._ask(lambda id: AskPacks(id, deadline), deadline)
+        return answer.facts if isinstance(answer, Packs) else PackFacts()
+
+    async def handle(self, body: Mapping[str, Any], deadline: float) -> Mapping[str, Any]:
+        answer = await self._ask(lambda id: AskHandlers(id, deadline, body), deadline)
+        return answer.body if isinstance(answer, Handled) else body
+
     async def free(self, unload_models: bool, free_memory: bool) -> None:
         if self._up and self._life is not None:  # a process that is not up holds nothing
             self._life.send(Free(unload_models, free_memory))
@@ -260,7 +273,7 @@ class ProcessWorker:
             case Happened(events):
                 for event in events:
                     self._happened(event)
-            case Catalogue() | Verdicts() | System() | CannotSay():
+            case Catalogue() | Verdicts() | System() | Packs() | Handled() | CannotSay():
                 answer = self._asked.answers.get(message.id)
                 if answer is not None and not answer.done():
                     answer.set_result(message)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from execution.events import Ending, Event, Preview
 from execution.job import Job
+from execution.packs import PackFacts
 from execution.spec import Declaration
 from execution.workers.engine import Engine
 from execution.workers.jobloop import JobLoop
@@ -128,6 +129,12 @@ class ThreadWorker:
 
     async def system(self, deadline: float) -> Mapping[str, Any]:
         return await self._ask(lambda engine: engine.system(), deadline)
+
+    async def packs(self, deadline: float) -> PackFacts:
+        return await self._ask(lambda engine: engine.packs.facts() if engine.packs else PackFacts(), deadline)
+
+    async def handle(self, body: Mapping[str, Any], deadline: float) -> Mapping[str, Any]:
+        return await self._ask(lambda engine: engine.packs.handle(body) if engine.packs else body, deadline)
 
     async def free(self, unload_models: bool, free_memory: bool) -> None:
         self._jobs.free(unload_models, free_memory)

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from execution.events import Ending, Event
 from execution.job import Job
+from execution.packs import PackFacts
 from execution.spec import Declaration
 
 Emit = Callable[[Event], None]
@@ -88,6 +89,14 @@ class Worker(Protocol):
 
     async def system(self, deadline: float) -> Mapping[str, Any]:
         """Versions, devices and memory, as `/system_stats` shows them. Raises NoAnswer."""
+        ...
+
+    async def packs(self, deadline: float) -> PackFacts:
+        """What packs bring besides nodes. Raises NoAnswer."""
+        ...
+
+    async def handle(self, body: Mapping[str, Any], deadline: float) -> Mapping[str, Any]:
+        """Let packs look at the body of a prompt, and change it. Raises NoAnswer."""
         ...
 
     async def close(self) -> None:

@@ -13,8 +13,11 @@ from launch.logs import configure
 
 
 def worker(arguments: Sequence[str], home: Path) -> int:
-    """Serve jobs on the pipes this process was started with, until the server is gone."""
-    settings = parse_serve(arguments, home)
+    """Serve jobs on the pipes this process was started with, until the server is gone.
+
+    arguments: the folder of its socket, then those of the server."""
+    door = Path(arguments[0])
+    settings = parse_serve(arguments[1:], home)
     configure(settings.log_level)
 
     def build() -> GraphEngine:
@@ -23,7 +26,7 @@ def worker(arguments: Sequence[str], home: Path) -> int:
         # Imports torch, which takes seconds: only now, when signs of life are being sent.
         from launch.engine import build_engine
 
-        return build_engine(settings, folders)
+        return build_engine(settings, folders, door)
 
     serve(build)
     return 1  # the pipes closed before anything was served

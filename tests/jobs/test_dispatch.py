@@ -27,6 +27,7 @@ from execution.events import (
 )
 from execution.history import History
 from execution.job import Job
+from execution.packs import PackFacts
 from execution.problems import NodeProblem
 from execution.queue import Queue
 from execution.record import Recorder
@@ -82,6 +83,12 @@ class Puppet:
 
     async def free(self, unload_models: bool, free_memory: bool) -> None:
         self.freed.append((unload_models, free_memory))
+
+    async def packs(self, deadline: float) -> PackFacts:
+        return PackFacts()
+
+    async def handle(self, body: Mapping[str, Any], deadline: float) -> Mapping[str, Any]:
+        return body
 
     async def system(self, deadline: float) -> Mapping[str, Any]:
         return {}

@@ -27,6 +27,8 @@ from execution.intake import Checks
 from execution.intake import Intake as CheckedIntake
 from execution.job import Job
 from execution.known_nodes import KnownNodes
+from execution.known_packs import KnownPacks
+from execution.packs import PackSide
 from execution.problems import NodeErrors, Problem, PromptRejected
 from execution.queue import Queue
 from execution.spec import Declaration, InputSpec, OutputSpec
@@ -97,6 +99,7 @@ class Engine:
 
     script: Script = run_every_node
     freed: list[tuple[bool, bool]] = field(default_factory=list[tuple[bool, bool]])
+    packs: PackSide | None = None
 
     def run(self, job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Ending:
         ending = self.script(job, emit, should_stop)
@@ -246,7 +249,11 @@ async def ears(house: House, id: str = "", flags: Mapping[str, Any] | None = Non
 
 @contextlib.asynccontextmanager
 async def built(
-    base: Path, options: Options | None = None, multi_user: bool = False, checked: bool = False
+    base: Path,
+    options: Options | None = None,
+    multi_user: bool = False,
+    checked: bool = False,
+    engine: Engine | None = None,
 ) -> AsyncIterator[House]:
     """A server on a free port, with everything behind it. checked: prompts pass the real intake."""
     options = options or Options(max_upload=1 << 20)
@@ -255,7 +262,7 @@ async def built(
     database = Database(base / "jobs.sqlite")
     await asyncio.to_thread(database.open)
     store = Jobs(database)
-    engine = Engine()
+    engine = engine or Engine()
     worker = ThreadWorker(lambda: engine)
 
     def job_of(id: str) -> Job | None:
@@ -267,13 +274,15 @@ async def built(
     intake, catalogue = Intake(queue), Catalogue()
     inputs = Inputs(folders.input, folders.output, folders.temp)
     nodes = KnownNodes([worker], base / "nodes.json")
+    packs = KnownPacks(worker, base / "packs.json")
     checks = Checks(listing=folders.listing, file_exists=lambda name: inputs.find(name) is not None)
     services = Services(
-        intake=CheckedIntake(queue, nodes, [worker], checks) if checked else intake,
+        intake=CheckedIntake(queue, nodes, [worker], checks, [packs.handle]) if checked else intake,
         queue=queue,
         history=History(store),
         dispatch=dispatch,
         catalogue=catalogue,
+        packs=packs,
         hub=hub,
         folders=folders,
         inputs=inputs,
@@ -285,6 +294,7 @@ async def built(
     await queue.open()
     await dispatch.start()
     await worker.ready()
+    await packs.refresh()
     server = TestServer(build(services))
     client = TestClient(server)
     await client.start_server()

@@ -25,6 +25,7 @@ from execution.events import (
     Succeeded,
 )
 from execution.job import Job
+from execution.packs import PackSide
 from execution.problems import NodeProblem
 from execution.spec import Declaration
 from execution.workers.worker import CheckQuestion, Emit, Verdict
@@ -42,6 +43,8 @@ def job(id: str, *kinds: str, **inputs: Any) -> Job:
 
 class Misbehaving:
     """Runs a graph's nodes in their order. Not tidy on purpose: what a node raises other than an Exception escapes."""
+
+    packs: PackSide | None = None
 
     def __init__(self):
         self.freed: list[tuple[bool, bool]] = []
