@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from torch import Tensor, nn
 
 from diffusion.families.family import Family
+from diffusion.families.image_vector import ImageStatistics
 from diffusion.families.prediction import PredictionSpec
 from diffusion.latents import LatentFormat
 from diffusion.patches.hooks import ModelHooks
@@ -44,6 +45,8 @@ class Model:
     hooks: ModelHooks = field(default_factory=ModelHooks)
     guidance: object | None = None
     """Changes to how predictions are guided; `sampling` knows their type."""
+    images: ImageStatistics | None = None
+    """Of networks whose vector condition is what CLIP saw in pictures."""
     source: str = ""
     """The file it came from, for messages."""
 

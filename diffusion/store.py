@@ -154,7 +154,7 @@ class ModelStore:
         return self._single(find_upscaler(checkpoint), self.precision.autoencoder, checkpoint)
 
     def clip_vision(self, path: str | Path) -> nn.Module:
-        """A network for `models.clip_vision.encode_image`."""
+        """A network for `models.clip_vision.encode_image`: from a file of its own, or that of an unCLIP checkpoint."""
         checkpoint = open_checkpoint(path)
         return self._single(find_clip_vision(checkpoint), self.precision.autoencoder, checkpoint)
 
@@ -215,7 +215,15 @@ class ModelStore:
             ),
         )
         prediction = replace(variant.prediction, kind="v") if says_v(checkpoint) else variant.prediction
-        return Model(network, family, recognised.config, prediction, variant.latent, source=str(checkpoint.path))
+        return Model(
+            network,
+            family,
+            recognised.config,
+            prediction,
+            variant.latent,
+            images=variant.images,
+            source=str(checkpoint.path),
+        )
 
     def _alone(self, path: Path) -> tuple[Checkpoint, Found]:
         checkpoint = open_checkpoint(path)

@@ -9,14 +9,29 @@ from diffusion.store import ModelStore
 from diffusion.upscale import upscale
 from execution.context import Run
 from nodes.declare import node
-from nodes.loaders import find, stamp
+from nodes.loaders import Checkpoint, find, stamp
 from nodes.markers import Choice, Given, Number, Socket
-from nodes.wire import Conditioning, Image, having, one_of
+from nodes.wire import Clip, Conditioning, Image, Model, Vae, having, one_of
 from storage.folders import Folders
 
 UpscaleModel = Annotated[nn.Module, Socket("UPSCALE_MODEL", one_of("UPSCALE_MODEL", nn.Module))]
 ClipVision = Annotated[nn.Module, Socket("CLIP_VISION", one_of("CLIP_VISION", nn.Module))]
 Seen = Annotated[library.ClipVisionOutput, Socket("CLIP_VISION_OUTPUT", having("CLIP_VISION_OUTPUT", "image_embeds"))]
+
+
+@node("unCLIPCheckpointLoader", category="loaders")
+def unclip_checkpoint_loader(
+    *, ckpt_name: Checkpoint, folders: Given[Folders], store: Given[ModelStore]
+) -> tuple[Model, Clip | None, Vae | None, ClipVision]:
+    """Load a whole checkpoint that also brings the network by which it sees pictures."""
+    path = find(folders, "checkpoints", ckpt_name)
+    loaded = store.checkpoint(path)
+    return loaded.model, loaded.text_encoders, loaded.autoencoder, store.clip_vision(path)
+
+
+@unclip_checkpoint_loader.fingerprint
+def _(*, ckpt_name: str, folders: Folders) -> object:
+    return stamp(find(folders, "checkpoints", ckpt_name))
 
 
 @node("UpscaleModelLoader", category="loaders", title="Load Upscale Model", modern=True)

@@ -10,6 +10,7 @@ from torch import nn
 from diffusion.checkpoints.describe import describe
 from diffusion.checkpoints.errors import CheckpointError
 from diffusion.checkpoints.header import Shape
+from diffusion.checkpoints.layouts.clip_vision import PREFIXES, clip_vision_table
 from diffusion.checkpoints.read import Checkpoint
 from diffusion.checkpoints.rename import Part, convert
 from diffusion.checkpoints.weights import Weights, held
@@ -49,11 +50,20 @@ def find_upscaler(checkpoint: Checkpoint) -> Buildable:
 
 
 def find_clip_vision(checkpoint: Checkpoint) -> Buildable:
-    """A CLIP image encoder in the names of transformers. Raises CheckpointError."""
-    config = read_clip_vision_config(checkpoint.weights.shapes)
+    """A CLIP image encoder in the names of transformers or of OpenCLIP, alone or in a checkpoint that brings its own.
+
+    Raises CheckpointError.
+    """
+    weights = checkpoint.weights
+    for prefix in PREFIXES:
+        inner = weights.under(prefix)
+        if table := clip_vision_table(inner.shapes):
+            weights = convert(inner, table)
+            break
+    config = read_clip_vision_config(weights.shapes)
     if config is None:
-        raise unexpected(checkpoint, "a CLIP image encoder with its projection, named as in transformers")
-    return Buildable("CLIP image encoder", checkpoint.weights, lambda: build_clip_vision(config))
+        raise unexpected(checkpoint, "a CLIP image encoder with its projection")
+    return Buildable("CLIP image encoder", weights, lambda: build_clip_vision(config))
 
 
 def find_gligen(checkpoint: Checkpoint) -> Buildable:

@@ -90,7 +90,12 @@ def _to_write(network: nn.Module) -> dict[str, Tensor]:
 
 
 def prediction_markers(model: Model) -> dict[str, Tensor]:
-    """The marker tensors by which SDXL files say what they predict; other lines have none."""
+    """The marker tensors by which SDXL files say what they predict, and unCLIP ones how pictures are seen."""
+    if model.images is not None:
+        return {
+            "noise_augmentor.data_mean": model.images.mean[None],
+            "noise_augmentor.data_std": model.images.deviation[None],
+        }
     if "SDXL" not in model.family.name:
         return {}
     prediction, schedule = model.prediction, model.prediction.schedule

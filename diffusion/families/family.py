@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from torch import Tensor, nn
 
+from diffusion.families.image_vector import ImageStatistics
 from diffusion.families.prediction import PredictionSpec
 from diffusion.families.size_vector import SizeVector
 from diffusion.families.text_encoders import TextEncoderSpec
@@ -25,6 +26,8 @@ class Variant:
 
     prediction: PredictionSpec
     latent: LatentFormat
+    images: ImageStatistics | None = None
+    """Of networks whose vector condition is what CLIP saw in pictures."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diffusion.families.family import Family, Shapes
-from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT
+from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT, SD2_UNCLIP
 from diffusion.families.sd15 import INSTRUCT_PIX2PIX, SD15, SD15_INPAINT
 from diffusion.families.sdxl import SDXL, SDXL_INPAINT, SDXL_INSTRUCT_PIX2PIX, SDXL_REFINER
 
@@ -16,6 +16,7 @@ FAMILIES: tuple[Family[Any], ...] = (
     SD2,
     SD2_INPAINT,
     SD2_DEPTH,
+    SD2_UNCLIP,
     SDXL,
     SDXL_INPAINT,
     SDXL_INSTRUCT_PIX2PIX,

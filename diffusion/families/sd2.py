@@ -1,7 +1,12 @@
 """Stable Diffusion 2.x: the 1.x network with another text encoder and heads of fixed width; also inpainting, depth."""
 
+from dataclasses import replace
+
+import torch
+
 from diffusion import latents
 from diffusion.families.family import Family, Tensors, Variant
+from diffusion.families.image_vector import ImageStatistics
 from diffusion.families.text_encoders import TextEncoderSpec
 from diffusion.families.unet import DIFFUSERS, EPS, V, always, attends_on_first_level, recognise_unet
 from diffusion.models.unet import UNet
@@ -32,10 +37,20 @@ def _eps_or_v(tensors: Tensors) -> Variant:
     return Variant(V if predicts_v else EPS, latents.SD15)
 
 
-def _fits(config: UNetConfig, in_channels: int) -> bool:
+def _seeing(tensors: Tensors) -> Variant:
+    """Whole checkpoints say what the image embeddings they were trained with are like."""
+    mean, deviation = tensors.get("noise_augmentor.data_mean"), tensors.get("noise_augmentor.data_std")
+    if mean is None or deviation is None:
+        width = tensors["label_emb.0.0.weight"].shape[1] // 2
+        mean, deviation = torch.zeros(width), torch.ones(width)
+    statistics = ImageStatistics(mean.float().flatten(), deviation.float().flatten())
+    return replace(_eps_or_v(tensors), images=statistics)
+
+
+def _fits(config: UNetConfig, in_channels: int, sees: bool = False) -> bool:
     return (
         config.linear_projection
-        and config.vector_width is None
+        and (config.vector_width is not None) == sees
         and attends_on_first_level(config)
         and config.in_channels == in_channels
     )
@@ -68,3 +83,13 @@ SD2_DEPTH = Family(
     layouts=(DIFFUSERS,),
 )
 """The network also sees a depth map: [noisy latent 4, depth 1 in -1…1]."""
+
+SD2_UNCLIP = Family(
+    name="SD 2.1 unCLIP",
+    recognise=recognise_unet(lambda config: _fits(config, 4, sees=True), head_width=64, float32_scores=True),
+    build=UNet,
+    variant=_seeing,
+    text_encoders=TEXT_ENCODERS,
+    layouts=(DIFFUSERS,),
+)
+"""The network is also told what CLIP saw in pictures."""

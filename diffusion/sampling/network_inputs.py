@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffusion.families.image_vector import image_vector, seen_pictures
 from diffusion.families.size_vector import SizeCondition
 from diffusion.handles import Model
 from diffusion.images.batch import repeat_to
@@ -27,10 +28,14 @@ class Latents:
     """(B, C, H, W): what is being changed; zeros if the picture is new."""
     mask: Tensor | None
     """(B, 1, H, W), 1 where to repaint."""
+    seed: int = 0
+    """Of the noise on what is seen of pictures."""
 
 
 def vector_of(model: Model, condition: Condition, role: Role, latents: Latents) -> Tensor | None:
     """The vector condition (B, V) of networks that have one, float32."""
+    if model.images is not None:
+        return image_vector(model.images, seen_pictures(condition.options), latents.seed)
     if model.family.vector is None:
         return None
     if condition.pooled is None:

@@ -98,7 +98,7 @@ def sample_guided(
     if latent.any():
         image = model.latent.to_model(image)
     noise = noise.to(device, torch.float32)
-    latents = Latents(image, _mask(noise_mask, image))
+    latents = Latents(image, _mask(noise_mask, image), seed)
     predictor = Predictor(model, patched(model.network, model.patches), process, latents, sigmas)
     run = GuidedRun(predictor, guider)
     denoiser: GuidedDenoiser = run

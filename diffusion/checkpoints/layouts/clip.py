@@ -20,6 +20,7 @@ _OPENCLIP_LAYER = {
     "attn.out_proj": "self_attn.out_proj",
 }
 _LAYER = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)")
+_TEXT_LAYERS = "text_model.encoder.layers."
 
 
 def is_clip_text(shapes: Mapping[str, Shape]) -> bool:
@@ -57,8 +58,14 @@ def _from_openclip(name: str) -> Iterator[Part]:
         yield Part("text_projection.weight", transposed=True)
     elif name == "text_projection.weight":
         yield Part("text_projection.weight")
-    elif found := _LAYER.fullmatch(name):
-        layer, rest = f"text_model.encoder.layers.{found[1]}.", found[2]
+    else:
+        yield from openclip_layer(name, _TEXT_LAYERS)
+
+
+def openclip_layer(name: str, layers: str) -> Iterator[Part]:
+    """What a tensor of one of OpenCLIP's transformer layers becomes; nothing for others. layers: before the number."""
+    if found := _LAYER.fullmatch(name):
+        layer, rest = f"{layers}{found[1]}.", found[2]
         module, _, kind = rest.rpartition(".")
         if rest in ("attn.in_proj_weight", "attn.in_proj_bias"):
             kind = rest.removeprefix("attn.in_proj_")
