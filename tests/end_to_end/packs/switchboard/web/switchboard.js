@@ -1,0 +1,1 @@
+export const made = "by the switchboard";
