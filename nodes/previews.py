@@ -1,8 +1,8 @@
 """Pictures of unfinished work, sent while a sampler runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import Literal
+from typing import Literal, get_args
 
 from PIL import Image
 
@@ -15,6 +15,8 @@ from storage.folders import Folders
 
 JPEG_QUALITY = 90
 
+Method = Literal["none", "auto", "latent2rgb", "taesd"]
+
 
 @dataclass(frozen=True)
 class Previews:
@@ -24,10 +26,15 @@ class Previews:
     size: the longer side at most, pixels. folders, store: for finding and loading tiny decoders.
     """
 
-    method: Literal["none", "auto", "latent2rgb", "taesd"] = "auto"
+    method: Method = "auto"
     size: int = 512
     folders: Folders | None = None
     store: ModelStore | None = None
+
+    def asked_for(self, method: object) -> "Previews":
+        """These, by the method a job asks for in its `extra_data.preview_method`, if it is one."""
+        known: tuple[Method, ...] = get_args(Method)
+        return next((replace(self, method=one) for one in known if one == method), self)
 
     def of(self, model: Model) -> Previewer | None:
         """What shows this model's latents; None for nothing."""
@@ -54,6 +61,7 @@ class Previews:
 
 def reporting(model: Model, run: Run, previews: Previews) -> OnStep:
     """Progress and a preview after each step of a sampler; raises when the job is to end."""
+    previews = previews.asked_for(run.extra.get("preview_method"))
     previewer = previews.of(model)
 
     def on_step(step: Step) -> None:

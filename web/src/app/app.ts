@@ -26,7 +26,8 @@ export type Dialog =
   | { readonly kind: "menu"; readonly target: Target; readonly at: Point; readonly screen: Point }
   | { readonly kind: "combo"; readonly node: NodeId; readonly key: string; readonly anchor: Rect }
   | { readonly kind: "rename"; readonly target: Target; readonly anchor: Rect; readonly value: string }
-  | { readonly kind: "lightbox"; readonly images: readonly MediaRef[]; readonly index: number }
+  | { readonly kind: "lightbox"; readonly images: readonly MediaRef[]; readonly index: number; readonly against?: MediaRef }
+  | { readonly kind: "gallery" }
   | { readonly kind: "dropped"; readonly file: File; readonly embedded: Embedded; readonly at: Point };
 
 export interface Toast extends Notice {
@@ -45,6 +46,8 @@ export class App {
   toasts: readonly Toast[] = [];
   jobs: readonly JobItem[] = [];
   remaining = 0;
+  /** The queue begins no further job; null while it is not known whether the server can do that. */
+  paused: boolean | null = null;
   /** Queue by itself after each change, when nothing waits. */
   live = false;
   connection: Connection = "connecting";
@@ -185,6 +188,12 @@ export class App {
   used(type: string): void {
     const { uses } = this.settings;
     this.set({ uses: { ...uses, [type]: (uses[type] ?? 0) + 1 } });
+  }
+
+  /** Whether the queue is held; asked when the panel that shows it opens. */
+  async refreshQueue(): Promise<void> {
+    this.paused = await http.paused();
+    await this.refreshJobs();
   }
 
   async refreshJobs(): Promise<void> {

@@ -108,6 +108,12 @@ function remove(editor: Editor, keepFlow: boolean): void {
   editor.select({});
 }
 
+/** The nodes of a set that feed no other node of it: to run these is to run all. */
+function lastOf(editor: Editor, ids: ReadonlySet<NodeId>): readonly NodeId[] {
+  const { outOf } = wiring(editor.graph);
+  return [...ids].filter((id) => !(outOf.get(id) ?? []).some((link) => ids.has(link.to))).map((id) => editor.executionId(id));
+}
+
 /** The output nodes that the selected nodes are or lead to. */
 function branchTargets(editor: Editor): readonly NodeId[] {
   const seen = new Set(editor.selection.nodes);
@@ -184,9 +190,12 @@ export const commands: readonly Command[] = [
   }),
   command("Run", "run-selected", "Run only this branch", "Ctrl+Alt+Enter", ({ app, runner }) => {
     const targets = branchTargets(app.active);
-    if (targets.length > 0) void runner.queue({ targets });
-    else app.notify({ tone: "info", text: "Nothing downstream of this saves or shows a result, so there is nothing to run." });
+    if (targets.length > 0) void runner.queue({ upTo: targets });
+    else app.notify({ tone: "info", text: t("Nothing downstream of this saves or shows a result, so there is nothing to run.") });
   }, selected),
+  command("Run", "run-to", "Run up to here", "Ctrl+Shift+Alt+Enter", ({ app, runner }) => void runner.queue({ upTo: [...app.active.selection.nodes].map((id) => app.active.executionId(id)) }), selected),
+  command("Run", "run-group", "Run what lies in this frame", "", ({ app, runner }) => void runner.queue({ upTo: lastOf(app.active, chosen(app.active)) }), ({ app }) => app.active.selection.groups.size > 0),
+  command("Run", "hold", "Hold the queue, or let it go on", "", ({ app }) => void http.hold(app.paused !== true).then(() => app.refreshQueue(), (error: unknown) => app.fail(error)), ({ app }) => app.paused !== null),
   command("Run", "interrupt", "Stop what runs", "Ctrl+Alt+C", ({ runner }) => runner.interrupt()),
   command("Run", "clear-queue", "Clear the queue", "", ({ app }) => void http.clearQueue().then(() => app.refreshJobs(), (error: unknown) => app.fail(error))),
   command("Run", "free", "Free memory: unload models, drop cached results", "", ({ app }) => void http.free().then(() => app.notify({ tone: "info", text: "Memory is freed after the current job." }), (error: unknown) => app.fail(error))),
@@ -228,6 +237,7 @@ export const commands: readonly Command[] = [
     app.sidebar = app.sidebar === "queue" ? "none" : "queue";
     app.changed();
   }),
+  command("View", "gallery", "Gallery", "G", ({ app }) => app.setDialog({ kind: "gallery" })),
   command("View", "form", "Form or canvas", "", ({ app }) => {
     app.form = !app.form;
     app.changed();

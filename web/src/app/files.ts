@@ -1,8 +1,9 @@
 /** Opening and saving: the server's folder, this machine's disk, things dropped and pasted. */
 
 import { type Embedded, fromJson, readEmbedded } from "../client/embedded";
-import { HttpError, http } from "../client/http";
+import { HttpError, http, viewUrl } from "../client/http";
 import type { Editor } from "../editor/editor";
+import type { MediaRef } from "../editor/run";
 import type { Point } from "../graph/document";
 import { addNode, setValue } from "../graph/edit";
 import { fromPrompt } from "../graph/from-prompt";
@@ -70,6 +71,16 @@ export async function useAsInput(app: App, file: File, at: Point, node: string |
     editor.select({ nodes: new Set([made]) });
   } catch (error) {
     app.progress("upload", null);
+    app.fail(error);
+  }
+}
+
+/** Puts a result on the canvas as an input: a copy of it, so that later runs may not change it. */
+export async function useResult(app: App, ref: MediaRef, at: Point): Promise<void> {
+  try {
+    const body = await (await fetch(viewUrl(ref))).blob();
+    await useAsInput(app, new File([body], ref.filename, { type: body.type }), at);
+  } catch (error) {
     app.fail(error);
   }
 }

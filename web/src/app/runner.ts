@@ -6,10 +6,12 @@ import { Socket } from "../client/socket";
 import type { Editor } from "../editor/editor";
 import { advance } from "../graph/control";
 import type { Document, NodeId } from "../graph/document";
-import { type Json, type JsonObject, isObject, text } from "../graph/json";
+import { type Json, type JsonObject, isArray, isObject, text } from "../graph/json";
 import { Histories } from "../graph/history";
-import { toPrompt } from "../graph/prompt";
+import { isLook, lookedAt, upTo } from "../graph/partial";
+import { type Prompt, toPrompt } from "../graph/prompt";
 import { writeWorkflow } from "../graph/save";
+import { t } from "../words/words";
 import type { App } from "./app";
 
 function clientId(): string {
@@ -31,7 +33,7 @@ export class Runner {
   private submitting = 0;
   private refreshing: ReturnType<typeof setTimeout> | undefined;
   private firstRun = true;
-  private readonly queued = new Map<string, Document>();
+  private readonly queued = new Map<string, { readonly document: Document; readonly nodes: readonly string[]; readonly partial: boolean }>();
   private readonly histories = new Histories();
   private readonly made = new WeakMap<Editor, Set<number>>();
   private foreseen: Document | null = null;
@@ -100,8 +102,8 @@ export class Runner {
     this.soon = setTimeout(attempt, 350);
   }
 
-  /** Queues the active document `count` times. With targets, only what those output nodes need runs. */
-  async queue(options: { readonly front?: boolean; readonly count?: number; readonly targets?: readonly NodeId[] } = {}): Promise<void> {
+  /** Queues the active document `count` times. With `upTo`, only what those nodes need runs, and seeds stay. */
+  async queue(options: { readonly front?: boolean; readonly count?: number; readonly upTo?: readonly NodeId[] } = {}): Promise<void> {
     const { app } = this;
     const editor = app.active;
     editor.run.problems.length = 0;
@@ -109,15 +111,15 @@ export class Runner {
     try {
       for (let i = 0; i < (options.count ?? 1); i++) {
         const before = app.settings.seedControl === "before" && !this.firstRun;
-        if (before && !options.targets) editor.amend((document) => advance(document, app.catalogue, Math.random));
+        if (before && !options.upTo) editor.amend((document) => advance(document, app.catalogue, Math.random));
         this.firstRun = false;
         const sent = editor.document;
-        const prompt = await app.extensions.beforeQueue(toPrompt(editor.document, app.catalogue));
-        if (Object.keys(prompt).length === 0) throw new Error("There is nothing to run: add a node first (Tab).");
+        const { prompt, targets } = await this.prompt(editor, options.upTo);
         const workflow = embedded(writeWorkflow(editor.document, app.catalogue));
-        const answer = await http.submit({ prompt, workflow, client: this.client, ...(options.front ? { front: true } : {}), ...(options.targets ? { targets: options.targets } : {}) });
+        const { previews } = app.settings;
+        const answer = await http.submit({ prompt, workflow, client: this.client, ...(previews === "default" ? {} : { previews }), ...(options.front ? { front: true } : {}), ...(targets ? { targets } : {}) });
         this.owners.set(answer.id, editor);
-        this.queued.set(answer.id, sent);
+        this.queued.set(answer.id, { document: sent, nodes: Object.keys(prompt).filter((id) => !isLook(id)), partial: targets !== null });
         for (const [node, { inputs }] of Object.entries(prompt)) {
           for (const widget of ["seed", "noise_seed"]) {
             const seed = inputs[widget];
@@ -126,7 +128,7 @@ export class Runner {
         }
         this.report(editor, answer.errors);
         app.extensions.afterQueue(answer.id);
-        if (app.settings.seedControl === "after" && !options.targets) editor.amend((document) => advance(document, app.catalogue, Math.random));
+        if (app.settings.seedControl === "after" && !options.upTo) editor.amend((document) => advance(document, app.catalogue, Math.random));
       }
     } catch (error) {
       this.refused(editor, error);
@@ -138,6 +140,16 @@ export class Runner {
     }
     this.refreshSoon();
     editor.changed();
+  }
+
+  private async prompt(editor: Editor, wanted: readonly NodeId[] | undefined): Promise<{ readonly prompt: Prompt; readonly targets: readonly string[] | null }> {
+    const { app } = this;
+    const whole = await app.extensions.beforeQueue(toPrompt(editor.document, app.catalogue));
+    if (Object.keys(whole).length === 0) throw new Error(t("There is nothing to run: add a node first (Tab)."));
+    if (!wanted) return { prompt: whole, targets: null };
+    const part = upTo(whole, wanted, app.catalogue);
+    if (part.targets.length === 0) throw new Error(t("There is nothing to run here: these nodes are switched off, or give nothing."));
+    return part;
   }
 
   interrupt(): void {
@@ -188,7 +200,7 @@ export class Runner {
     switch (message.kind) {
       case "start":
         this.current = message.prompt;
-        run.begin(message.prompt, now);
+        run.begin(message.prompt, this.queued.get(message.prompt)?.nodes ?? [], now);
         break;
       case "cached":
         run.cached(message.nodes, now);
@@ -199,6 +211,7 @@ export class Runner {
           this.refreshSoon();
         } else {
           this.executing = message.node;
+          if (isLook(message.node)) break;
           run.progress(message.node, "running", 0, 1, now);
         }
         break;
@@ -206,10 +219,11 @@ export class Runner {
         run.progress(message.node, "running", message.value, message.max, now);
         break;
       case "progress-state":
-        for (const node of message.nodes) run.progress(node.display, node.state === "finished" ? "done" : "running", node.value, node.max, now);
+        for (const node of message.nodes) if (!isLook(node.display)) run.progress(node.display, node.state === "finished" ? "done" : "running", node.value, node.max, now);
         break;
       case "executed":
-        if (message.output) run.output(message.node, message.output);
+        // Of a viewer only pictures are worth showing on the node it looks at: the rest is how Python writes a tensor.
+        if (message.output && (!isLook(message.node) || isArray(message.output["images"]) || this.saysSomething(editor, message.node))) run.output(lookedAt(message.node), message.output);
         break;
       case "preview": {
         const node = message.node ?? this.executing;
@@ -231,11 +245,18 @@ export class Runner {
         break;
       case "success": {
         const ran = this.queued.get(message.prompt);
-        if (ran) this.remember(editor, ran);
+        if (ran && !ran.partial) this.remember(editor, ran.document);
         break;
       }
     }
     editor.changed();
+  }
+
+  /** Whether a node's first output can be read as text. */
+  private saysSomething(editor: Editor, look: string): boolean {
+    const id = lookedAt(look).split(":").at(-1) ?? "";
+    const output = editor.definition(editor.graph.nodes.get(id)?.type ?? "")?.outputs[0];
+    return output !== undefined && ["STRING", "INT", "FLOAT", "BOOLEAN"].includes(output.type);
   }
 
   private current: string | null = null;

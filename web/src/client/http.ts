@@ -62,6 +62,8 @@ export interface Submission {
   readonly workflow: JsonObject;
   readonly client: string;
   readonly front?: boolean;
+  /** How to make previews of this job; the server's own way without. */
+  readonly previews?: string;
   readonly targets?: readonly string[];
 }
 
@@ -82,11 +84,11 @@ export const http = {
   objectInfo: (): Promise<Json> => call("api/object_info"),
   systemStats: (): Promise<Json> => call("api/system_stats"),
 
-  async submit({ prompt, workflow, client, front, targets }: Submission): Promise<{ readonly id: string; readonly errors: NodeErrors }> {
+  async submit({ prompt, workflow, client, front, previews, targets }: Submission): Promise<{ readonly id: string; readonly errors: NodeErrors }> {
     const body: JsonObject = {
       prompt: prompt as unknown as JsonObject,
       client_id: client,
-      extra_data: { extra_pnginfo: { workflow } },
+      extra_data: { extra_pnginfo: { workflow }, ...(previews === undefined ? {} : { preview_method: previews }) },
       ...(front ? { front: true } : {}),
       ...(targets ? { partial_execution_targets: targets } : {}),
     };
@@ -97,6 +99,14 @@ export const http = {
   interrupt: (id?: string): Promise<Json> => post("api/interrupt", id === undefined ? {} : { prompt_id: id }),
   cancel: (ids: readonly string[]): Promise<Json> => post("api/queue", { delete: ids }),
   clearQueue: (): Promise<Json> => post("api/queue", { clear: true }),
+  /** Gives a waiting job the place before another, or the first. */
+  move: (id: string, before: string | null): Promise<Json> => post(`v1/jobs/${encodeURIComponent(id)}/move`, before === null ? { front: true } : { before }),
+  /** Whether the queue is held; null when the server cannot hold it. */
+  async paused(): Promise<boolean | null> {
+    const status = await call("v1/queue").catch(() => null);
+    return isObject(status) && typeof status["paused"] === "boolean" ? status["paused"] : null;
+  },
+  hold: (held: boolean): Promise<Json> => post(`v1/queue/${held ? "pause" : "resume"}`, {}),
   forget: (ids: readonly string[]): Promise<Json> => post("api/history", { delete: ids }),
   clearHistory: (): Promise<Json> => post("api/history", { clear: true }),
   free: (): Promise<Json> => post("api/free", { unload_models: true, free_memory: true }),

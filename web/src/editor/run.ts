@@ -37,14 +37,19 @@ export class RunState {
   readonly previews = new Map<string, string>();
   /** The seed each node was last queued with: its widget already shows the next one. */
   readonly seeds = new Map<string, readonly [widget: string, seed: Json]>();
+  /** What is to run, as far as it is known before it does. */
+  plan: readonly string[] = [];
+  /** Milliseconds each node took when it last ran. */
+  readonly took = new Map<string, number>();
   startedAt = 0;
   /** What the next run would compute anew, as far as the page can know; null before anything ran. */
   fresh: ReadonlySet<string> | null = null;
   /** Counts changes, so that a view can tell whether it is up to date. */
   version = 0;
 
-  begin(promptId: string, now: number): void {
+  begin(promptId: string, plan: readonly string[], now: number): void {
     this.version++;
+    this.plan = plan;
     this.promptId = promptId;
     this.nodes.clear();
     this.problems.length = 0;
@@ -61,6 +66,7 @@ export class RunState {
     const before = this.nodes.get(id);
     const startedAt = before?.state === "running" ? before.startedAt : now;
     const took = state === "done" ? (before?.took ?? now - startedAt) : null;
+    if (took !== null && before?.state === "running") this.took.set(id, took);
     this.nodes.set(id, { state, value, max, startedAt, took });
   }
 

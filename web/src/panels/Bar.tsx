@@ -2,63 +2,70 @@
 
 import type { ReactNode } from "react";
 import { byId } from "../app/commands";
+import { remaining } from "../editor/eta";
+import { formatTime } from "../words/units";
+import { t } from "../words/words";
 import { icons } from "./icons";
 import { useApp, useContextOf } from "./use-app";
 
 export function Bar(): ReactNode {
   const app = useApp();
   const context = useContextOf();
-  const run = (id: string) => (): void => byId.get(id)?.run(context);
-  const running = app.jobs.some((job) => job.state === "running");
+  const act = (id: string) => (): void => byId.get(id)?.run(context);
+  const running = app.jobs.find((job) => job.state === "running");
+  const run = running && app.tabs.find((tab) => tab.run.promptId === running.id)?.run;
+  const left = run ? remaining(run, performance.now()) : null;
   return (
     <header className="bar">
-      <button type="button" className="brand" title="All commands (Ctrl+K)" aria-label="All commands" onClick={run("commands")}>
+      <button type="button" className="brand" title={`${t("All commands")} (Ctrl+K)`} aria-label={t("All commands")} onClick={act("commands")}>
         <svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">
           <path d="M4 3v14M8 3v14M12 3v14M16 3v14" stroke="currentColor" strokeWidth="1.3" opacity=".55" />
           <path d="M2 7h16M2 13h16" stroke="var(--accent)" strokeWidth="2" strokeDasharray="4 4" />
         </svg>
       </button>
       <div className="tabs">
-        <div className="tabs" role="tablist" aria-label="Open workflows">
+        <div className="tabs" role="tablist" aria-label={t("Open workflows")}>
         {app.tabs.map((tab) => (
           <div key={tab.document.id} role="presentation" className={`tab${tab === app.active ? " at" : ""}`}>
             <button type="button" role="tab" aria-selected={tab === app.active} onClick={() => app.show(tab)} className="tab-name">
-              {tab.name ?? "Untitled"}
-              {tab.dirty && <i className="dot" title="Changed since it was saved; a draft is kept" />}
+              {tab.name ?? t("Untitled")}
+              {tab.dirty && <i className="dot" title={t("Changed since it was saved; a draft is kept")} />}
             </button>
             {/* A tab list may hold only tabs; without a pointer Alt+W closes. */}
-            <button type="button" className="icon small" title="Close (Alt+W)" aria-hidden="true" tabIndex={-1} onClick={() => app.close(tab)}>
+            <button type="button" className="icon small" title={`${t("Close")} (Alt+W)`} aria-hidden="true" tabIndex={-1} onClick={() => app.close(tab)}>
               {icons.close}
             </button>
           </div>
         ))}
         </div>
-        <button type="button" className="icon" title="New workflow (Alt+N)" aria-label="New workflow" onClick={run("new")}>
+        <button type="button" className="icon" title={`${t("New workflow")} (Alt+N)`} aria-label={t("New workflow")} onClick={act("new")}>
           {icons.plus}
         </button>
       </div>
       <span className="grow" />
-      <button type="button" className="button quiet narrow" onClick={run("form")}>{app.form ? "Canvas" : "Form"}</button>
-      {app.connection === "open" && !app.ready && <span className="faint" role="status">Loading nodes…</span>}
+      <button type="button" className="button quiet narrow" onClick={act("form")}>{app.form ? t("Canvas") : t("Form")}</button>
+      {app.connection === "open" && !app.ready && <span className="faint" role="status">{t("Loading nodes…")}</span>}
       {app.connection !== "open" && (
         <span className="lost" role="status">
-          {app.connection === "lost" ? "Connection lost. Trying again…" : "Connecting…"}
+          {app.connection === "lost" ? t("Connection lost. Trying again…") : t("Connecting…")}
         </span>
       )}
-      <button type="button" className="icon" title="Open… (Ctrl+O)" aria-label="Open" onClick={run("open")}>{icons.folder}</button>
-      <button type="button" className="icon" title="Find in workflow (Ctrl+F)" aria-label="Find in workflow" onClick={run("find")}>{icons.search}</button>
-      <button type="button" className="icon" title="Settings (Ctrl+,)" aria-label="Settings" onClick={run("settings")}>{icons.gear}</button>
-      <button type="button" className={`icon${app.sidebar === "queue" ? " on" : ""}`} title="Queue and results (Q)" aria-label="Queue and results" aria-pressed={app.sidebar === "queue"} onClick={run("queue-panel")}>
+      <button type="button" className="icon" title={`${t("Open…")} (Ctrl+O)`} aria-label={t("Open")} onClick={act("open")}>{icons.folder}</button>
+      <button type="button" className="icon wide" title={t("Gallery")} aria-label={t("Gallery")} onClick={act("gallery")}>{icons.grid}</button>
+      <button type="button" className="icon wide" title={`${t("Find in workflow")} (Ctrl+F)`} aria-label={t("Find in workflow")} onClick={act("find")}>{icons.search}</button>
+      <button type="button" className="icon" title={`${t("Settings")} (Ctrl+,)`} aria-label={t("Settings")} onClick={act("settings")}>{icons.gear}</button>
+      <button type="button" className={`icon${app.sidebar === "queue" ? " on" : ""}`} title={`${t("Queue and results")} (Q)`} aria-label={t("Queue and results")} aria-pressed={app.sidebar === "queue"} onClick={act("queue-panel")}>
         {icons.queue}
         {app.remaining > 0 && <b className="badge">{app.remaining}</b>}
       </button>
+      {left !== null && <span className="faint eta" title={t("What this run still takes, by what it took before")}>{formatTime(Math.max(1000, Math.round(left / 1000) * 1000))}</span>}
       {running && (
-        <button type="button" className="button quiet" title="Stop what runs (Ctrl+Alt+C)" onClick={run("interrupt")}>
-          {icons.stop} Stop
+        <button type="button" className="button quiet" title={t("Stop what runs ({key})", { key: "Ctrl+Alt+C" })} onClick={act("interrupt")}>
+          {icons.stop} {t("Stop")}
         </button>
       )}
-      <button type="button" className="button run" title="Queue this workflow (Ctrl+Enter)" onClick={run("run")} disabled={!app.ready}>
-        {icons.play} {app.live ? "Live" : "Queue"}
+      <button type="button" className="button run" title={`${t("Queue this workflow")} (Ctrl+Enter)`} onClick={act("run")} disabled={!app.ready}>
+        {icons.play} {app.live ? t("Live") : t("Queue")}
       </button>
     </header>
   );
@@ -86,8 +93,8 @@ export function Corner(): ReactNode {
   return (
     <>
       {steps.length > 0 && (
-        <nav className="crumbs" aria-label="Subgraph">
-          <button type="button" onClick={() => editor.goTo([])}>{editor.name ?? "Workflow"}</button>
+        <nav className="crumbs" aria-label={t("Subgraph")}>
+          <button type="button" onClick={() => editor.goTo([])}>{editor.name ?? t("Workflow")}</button>
           {steps.map(({ name, path }) => (
             <button key={path.join(":")} type="button" onClick={() => editor.goTo(path)}>
               <span aria-hidden="true">›</span> {name}
@@ -96,8 +103,8 @@ export function Corner(): ReactNode {
         </nav>
       )}
       <div className="zoom">
-        <button type="button" className="icon" title="Show everything (F)" aria-label="Show everything" onClick={() => app.reveal?.()}>{icons.fit}</button>
-        <button type="button" className="zoom-value" title="Actual size (Ctrl+0)" onClick={() => context.surface.zoomTo(1)}>
+        <button type="button" className="icon" title={`${t("Show everything")} (F)`} aria-label={t("Show everything")} onClick={() => app.reveal?.()}>{icons.fit}</button>
+        <button type="button" className="zoom-value" title={`${t("Actual size")} (Ctrl+0)`} onClick={() => context.surface.zoomTo(1)}>
           {Math.round(editor.viewport.scale * 100)} %
         </button>
       </div>

@@ -16,6 +16,7 @@ type Of<K extends Dialog["kind"]> = Extract<Dialog, { kind: K }>;
 const Settings = lazy(async () => ({ default: (await import("./later")).Settings }));
 const Shortcuts = lazy(async () => ({ default: (await import("./later")).Shortcuts }));
 const Lightbox = lazy(async () => ({ default: (await import("./later")).Lightbox }));
+const Gallery = lazy(async () => ({ default: (await import("./later")).Gallery }));
 const MaskEditor = lazy(async () => ({ default: (await import("./later")).MaskEditor }));
 
 export function Dialogs(): ReactNode {
@@ -54,6 +55,8 @@ function Shown(): ReactNode {
       return <Shortcuts />;
     case "lightbox":
       return <Lightbox {...dialog} />;
+    case "gallery":
+      return <Gallery />;
     case "dropped":
       return <Dropped {...dialog} />;
     case undefined:

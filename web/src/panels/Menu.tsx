@@ -98,7 +98,7 @@ function sectionsFor(app: App, context: Context, open: Open): readonly (readonly
     case "group":
     case "group-fold":
     case "group-resize":
-      return [["fold", "mute", "bypass"].map(command), ["duplicate", "arrange", "frame", "subgraph"].map(command), ["dissolve", "delete"].map(command)];
+      return [["fold", "run-group", "mute", "bypass"].map(command), ["duplicate", "arrange", "frame", "subgraph"].map(command), ["dissolve", "delete"].map(command)];
     default: {
       const node = app.active.graph.nodes.get(target.node);
       if (!node) return [];
@@ -106,7 +106,7 @@ function sectionsFor(app: App, context: Context, open: Open): readonly (readonly
       return [
         partEntries(app, node, open),
         nodeEntries(app, node, open),
-        [...(instance ? ["enter", "unpack"] : []), "run-selected", "connect", "duplicate", "mute", "bypass", "collapse", "pin", "frame", "subgraph"].map(command),
+        [...(instance ? ["enter", "unpack"] : []), "run-to", "run-selected", "connect", "duplicate", "mute", "bypass", "collapse", "pin", "frame", "subgraph"].map(command),
         app.extensions.menusFor(node).map((entry, i): Entry => ({ id: `extension:${i}`, name: entry.name, run: () => entry.run(app.extensions.view(node)) })),
         ["dissolve", "delete"].map(command),
       ];

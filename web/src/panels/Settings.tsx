@@ -8,7 +8,7 @@ import { t } from "../words/words";
 import { Sheet } from "./Sheet";
 import { useApp, useContextOf } from "./use-app";
 
-type Chosen = "theme" | "linkStyle" | "wheel" | "seedControl";
+type Chosen = "theme" | "linkStyle" | "wheel" | "seedControl" | "previews" | "units";
 type Switched = { [K in keyof Values]: Values[K] extends boolean ? K : never }[keyof Values];
 
 function Choice<K extends Chosen>({ name, label, options }: { readonly name: K; readonly label: string; readonly options: readonly (readonly [Values[K], string])[] }): ReactNode {
@@ -38,6 +38,7 @@ export function Settings(): ReactNode {
     <Sheet title={t("Settings")} wide={560}>
       <h3 className="setting-group">{t("Looks")}</h3>
       <Choice name="theme" label={t("Theme")} options={[["dark", t("Dark")], ["light", t("Light")], ["system", t("As the system")]]} />
+      <Choice name="units" label={t("Sizes in")} options={[["binary", "GiB"], ["decimal", "GB"]]} />
       <h3 className="setting-group">{t("Canvas")}</h3>
       <Choice name="linkStyle" label={t("Links")} options={[["curve", t("Curves")], ["straight", t("Straight")], ["stepped", t("Stepped")]]} />
       <Choice name="wheel" label={t("Wheel")} options={[["auto", t("Automatic")], ["zoom", t("Zooms")], ["pan", t("Scrolls")]]} />
@@ -48,6 +49,7 @@ export function Settings(): ReactNode {
       <Toggle name="minimap" label={t("Show the minimap")} />
       <h3 className="setting-group">{t("Running")}</h3>
       <Choice name="seedControl" label={t("Seeds change")} options={[["after", t("After queueing")], ["before", t("Before")]]} />
+      <Choice name="previews" label={t("Previews while sampling")} options={[["default", t("As the server")], ["latent2rgb", t("Fast")], ["taesd", t("Fine")], ["none", t("None")]]} />
       <div className="setting-links">
         <button type="button" className="button" onClick={go("shortcuts")}>{t("Keyboard shortcuts")}…</button>
       </div>

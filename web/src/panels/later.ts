@@ -1,5 +1,6 @@
 /** The panels that open seldom: one file of their own, fetched when the page has come to rest or when one is wanted. */
 
+export { Gallery } from "./Gallery";
 export { Lightbox } from "./Lightbox";
 export { MaskEditor } from "./MaskEditor";
 export { Settings } from "./Settings";

@@ -62,16 +62,19 @@ export function drawLinks(ctx: CanvasRenderingContext2D, editor: Editor, theme: 
   const { ends } = editor;
   const folded = editor.folded.nodes;
   const portals: Link[] = [];
+  const failing = new Set(editor.run.problems.flatMap((one) => (one.input === null ? [] : [`${one.node}\n${one.input}`])));
+  const isFailing = (link: Link): boolean => failing.size > 0 && failing.has(`${editor.executionId(link.to)}\n${graph.nodes.get(link.to)?.inputs[link.toSlot]?.name}`);
   const build = (all: boolean): Map<string, Path2D> => {
     const batches = new Map<string, Path2D>();
     for (const link of graph.links.values()) {
       if (!all && beside(graph, link, view)) continue;
-      const emphasised = !far && (looks.hovered === link.id || looks.emphasised(link));
+      const broken = isFailing(link);
+      const emphasised = !far && (broken || looks.hovered === link.id || looks.emphasised(link));
       if (link.portal !== undefined && !far) portals.push(link);
       if ((looks.hidden || link.portal !== undefined) && !emphasised) continue;
       const points = link.portal === undefined ? linkPath(graph, link, editor.layout, ends, folded) : linkEnds(graph, link, editor.layout, ends, folded);
       if (!points || (!all && outside(points, view))) continue;
-      const { color } = typeStyle(theme, link.type);
+      const color = broken ? theme.danger : typeStyle(theme, link.type).color;
       let path = emphasised ? undefined : batches.get(color);
       if (!path) {
         path = new Path2D();

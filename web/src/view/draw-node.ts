@@ -8,6 +8,7 @@ import { frameRect } from "../editor/frames";
 import type { NodeLayout, PlacedSocket } from "../editor/geometry";
 import { accepts } from "../editor/wiring";
 import type { NodeRun } from "../editor/run";
+import { formatTime } from "../words/units";
 import { type Formats, drawSocket, drawWidget } from "./draw-widget";
 import { cutTo, fonts, widthOf, wrap } from "./text";
 import { type Theme, dark, light } from "./theme";
@@ -128,7 +129,30 @@ export function drawNode(ctx: CanvasRenderingContext2D, editor: Editor, node: Gr
   drawSockets(ctx, editor, node, layout, theme);
   ctx.globalAlpha = alpha;
   if (run) drawRun(ctx, layout, run, looks);
+  if (near && run?.state === "error") drawProblem(ctx, editor, node, layout, given.theme);
   ctx.restore();
+}
+
+/** What went wrong, in its first words, below the node. */
+function drawProblem(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNode, layout: NodeLayout, theme: Theme): void {
+  const id = editor.executionId(node.id);
+  const problem = editor.run.problems.find((one) => one.node === id || one.node.startsWith(`${id}:`));
+  if (!problem) return;
+  const said = problem.details && !problem.details.includes("\n") ? `${problem.message}: ${problem.details}` : problem.message;
+  ctx.font = fonts.small;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "alphabetic";
+  const lines = wrap(ctx, said, layout.width - 20).slice(0, 3);
+  ctx.beginPath();
+  ctx.roundRect(0, layout.height + 6, layout.width, lines.length * 15 + 10, 6);
+  ctx.globalAlpha = 1;
+  ctx.fillStyle = theme.node;
+  ctx.fill();
+  ctx.lineWidth = 1;
+  ctx.strokeStyle = theme.danger;
+  ctx.stroke();
+  ctx.fillStyle = theme.danger;
+  lines.forEach((line, i) => ctx.fillText(line, 10, layout.height + 21 + i * 15));
 }
 
 function drawBody(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNode, layout: NodeLayout, theme: Theme, missing: boolean): void {
@@ -196,7 +220,8 @@ function drawTitle(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNod
   ctx.fillStyle = missing ? theme.danger : node.color ? readableOn(node.color) : theme.text;
   const title = editor.title(node);
   const mark = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : node.pinned ? "pinned" : runMark(run) || looks.badge(node);
-  ctx.fillText(cutTo(ctx, title, layout.width - 40 - (mark ? 56 : 0)), 26, middle);
+  const room = layout.width - 40 - (mark ? markWidth(ctx, mark) + 8 : 0);
+  ctx.fillText(cutTo(ctx, title, room), 26, middle);
   if (run?.state !== "running" && willRun(editor, node)) {
     // Computed anew by the next run; what has no dot comes from what is known already.
     ctx.beginPath();
@@ -209,6 +234,14 @@ function drawTitle(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNod
   ctx.textAlign = "right";
   ctx.fillStyle = node.mode === BYPASSED ? theme.bypass : theme.faint;
   ctx.fillText(mark, layout.width - 10, middle);
+}
+
+function markWidth(ctx: CanvasRenderingContext2D, mark: string): number {
+  const { font } = ctx;
+  ctx.font = fonts.small;
+  const width = widthOf(ctx, mark);
+  ctx.font = font;
+  return width;
 }
 
 export function willRun(editor: Editor, node: GraphNode): boolean {
@@ -227,12 +260,6 @@ function runMark(run: NodeRun | undefined): string {
   if (run.state === "running" && run.max > 1) return `${run.value} / ${run.max}`;
   if (run.state === "done" && run.took !== null && run.took >= 50) return formatTime(run.took);
   return "";
-}
-
-export function formatTime(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
 }
 
 const lightness = new Map<string, boolean>();
