@@ -94,6 +94,22 @@ def _changed_tensors(
     return changed
 
 
+def patched_layer(layer: nn.Module, patches: Mapping[str, tuple[str, Sequence[WeightPatch]]]) -> nn.Module:
+    """A copy of one layer with patches applied to its own tensors.
+
+    patches: name of a tensor of the layer -> its name in the network's state dict, and what changes it.
+    """
+    twin = shallow(layer)
+    for leaf, (name, mine) in patches.items():
+        if leaf == "weight" and isinstance(layer, KeepsWeight) and layer.packing is not None:
+            _put(twin, leaf, _patched_packed(name, layer, mine))
+        else:
+            tables = vars(layer)
+            own: Tensor = (tables["_parameters"] | tables["_buffers"])[leaf]
+            _put(twin, leaf, Stored(patched_tensor(name, own, mine)))
+    return twin
+
+
 @torch.no_grad()
 def _patched_packed(name: str, layer: KeepsWeight, patches: Sequence[WeightPatch]) -> Stored:
     stored = stored_of(layer)
@@ -117,29 +133,33 @@ def patched_tensor(name: str, weight: Tensor, patches: Sequence[WeightPatch]) ->
 
 def with_tensors(network: nn.Module, tensors: Mapping[str, Stored]) -> nn.Module:
     """A copy of the network in which these tensors stand in place of its own; all else is shared with the original."""
-    copies: dict[str, nn.Module] = {"": _shallow(network)}
+    copies: dict[str, nn.Module] = {"": shallow(network)}
     for name, stored in tensors.items():
         path, _, leaf = name.rpartition(".")
-        layer = _copied(copies, path)
-        tables = vars(layer)
-        if stored.packing is not None and isinstance(layer, KeepsWeight):
-            keep(layer, stored)
-        elif tables["_parameters"].get(leaf) is not None:
-            tables["_parameters"][leaf] = nn.Parameter(stored.tensor, requires_grad=False)
-        else:
-            tables["_buffers"][leaf] = stored.tensor
+        _put(_copied(copies, path), leaf, stored)
     return copies[""]
+
+
+def _put(layer: nn.Module, leaf: str, stored: Stored) -> None:
+    """layer: a copy that nobody else has."""
+    tables = vars(layer)
+    if stored.packing is not None and isinstance(layer, KeepsWeight):
+        keep(layer, stored)
+    elif tables["_parameters"].get(leaf) is not None:
+        tables["_parameters"][leaf] = nn.Parameter(stored.tensor, requires_grad=False)
+    else:
+        tables["_buffers"][leaf] = stored.tensor
 
 
 def _copied(copies: dict[str, nn.Module], path: str) -> nn.Module:
     if path not in copies:
         parent, _, child = path.rpartition(".")
         children = vars(_copied(copies, parent))["_modules"]
-        copies[path] = children[child] = _shallow(children[child])
+        copies[path] = children[child] = shallow(children[child])
     return copies[path]
 
 
-def _shallow(module: nn.Module) -> nn.Module:
+def shallow(module: nn.Module) -> nn.Module:
     """The same module with its own tables of parameters, buffers and children, which may then be changed."""
     twin = copy.copy(module)
     own = vars(twin)

@@ -169,7 +169,8 @@ def _call(module: nn.Module, dtype: torch.dtype, *args: Any, **kwargs: Any) -> T
     Its packed weights are left to their layers, which unpack them in the format of what they are called with.
     """
     packed = packed_layers(module)
-    stored = {name: parameter for name, parameter in module.named_parameters() if name not in packed}
+    # By attribute and not from the tables of modules: weights may be fetched when they are asked for.
+    stored = {name: module.get_parameter(name) for name, _ in module.named_parameters() if name not in packed}
     if all(parameter.dtype == dtype for parameter in stored.values()):
         return module(*args, **kwargs)
     cast_weights = {name: parameter.to(dtype) for name, parameter in stored.items()}

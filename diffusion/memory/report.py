@@ -1,0 +1,29 @@
+"""What `/v1/memory` shows of a device: plain data, sizes in bytes."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from diffusion.memory.device import Device
+from diffusion.memory.home import Home
+
+
+def reported(
+    device: Device, networks: Sequence[tuple[str, Home | None]], busy: Collection[Home], next_uses: Mapping[Home, int]
+) -> Mapping[str, Any]:
+    """networks: name and home; None for one that has not run yet. next_uses: how many runs ahead, where known."""
+    return {
+        "device": {"name": device.name, "capacity": device.capacity, "used": device.used(), "free": device.free()},
+        "models": [
+            {"name": name, "running": False, "bytes": None, "last_use": None, "next_use": None}
+            if home is None
+            else {
+                "name": name,
+                "running": home in busy,
+                "bytes": {"total": home.bytes, "device": home.present, "host_copies": home.staged},
+                "last_use": None if home.last_time is None else datetime.fromtimestamp(home.last_time, UTC).isoformat(),
+                "next_use": next_uses.get(home),
+            }
+            for name, home in networks
+        ],
+    }
