@@ -53,7 +53,7 @@ def build(services: Services) -> web.Application:
     pictures = Pictures()
     cancelling = Cancelling(s.queue, s.dispatch, s.hub)
     internal = InternalRoutes(s.folders, s.inputs, s.logs, s.hub)
-    extensions = ExtensionRoutes(s.packs)
+    extensions = ExtensionRoutes(s.packs, options.front_end)
     templates = TemplateRoutes(s.folders)
     editor = EditorRoutes(options.front_end)
     forward = Forward(s.packs)
