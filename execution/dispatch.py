@@ -36,7 +36,8 @@ class RunningJob:
 
 class Dispatch:
     """Each worker has a name of its own. publish is called on the loop with every event of every job. patience:
-    seconds between attempts to write to a store that cannot be written to."""
+    seconds between attempts to write to a store that cannot be written to. beat: seconds between two renewals of the
+    leases of running jobs."""
 
     def __init__(
         self,
@@ -45,12 +46,15 @@ class Dispatch:
         publish: Callable[[Event], None],
         clock: Callable[[], float] = time.time,
         patience: float = 1,
+        beat: float = 10,
     ):
         self._queue = queue
         self._workers = tuple(workers)
         self._publish = publish
         self._clock = clock
         self._patience = patience
+        self._beat = beat
+        self._heart: asyncio.Task[None] | None = None
         self._running: dict[str, RunningJob] = {}
         self._unwanted: set[str | None] = set()  # asked to end while it was being leased; None: whatever it is
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -72,6 +76,7 @@ class Dispatch:
 
     async def start(self) -> None:
         """Start the workers and feed them. The queue must be open."""
+        self._heart = asyncio.create_task(self._beats(), name="dispatch heartbeat")
         for worker in self._workers:
             await worker.start()
             self._tasks[worker.name] = asyncio.create_task(self._feed(worker), name=f"dispatch {worker.name}")
@@ -100,6 +105,8 @@ class Dispatch:
         """Stop the workers. What they run may end within `drain` seconds; after that it goes back to the queue as if
         it had not been begun."""
         self._closing = True
+        if self._heart is not None:
+            self._heart.cancel()
         busy = {held.worker.name for held in self._running.values()}
         for name, task in self._tasks.items():
             if name not in busy:
@@ -111,6 +118,21 @@ class Dispatch:
         for task in self._tasks.values():
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    async def _beats(self) -> None:
+        """Keep the leases of running jobs. One whose lease is lost has been given to another or ended: its result would
+        not be taken, so it is stopped."""
+        while True:
+            await asyncio.sleep(self._beat)
+            try:
+                lost = await self._queue.tend([held.claim for held in self._running.values()])
+            except Exception:
+                log.exception("The leases of running jobs could not be renewed")
+                continue
+            for id in lost:
+                if (held := self._running.get(id)) is not None:
+                    log.error("Job %s is no longer ours; stopping it", id)
+                    held.worker.interrupt(id)
 
     async def _feed(self, worker: Worker) -> None:
         while not self._closing:

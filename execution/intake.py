@@ -1,5 +1,7 @@
 """From a request body to a job on disk: read, look up, ask, validate, queue.
 
+`prepare` goes as far as a job that is known to be sound; `submit` queues it.
+
 The loop is never held up: large graphs are checked in a thread, and validators, which are other people's code, run in
 the worker and have a deadline; a prompt whose validators do not answer in time is accepted without them.
 """
@@ -7,7 +9,7 @@ the worker and have a deadline; a prompt whose validators do not answer in time 
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, NoReturn, TypeVar, cast
@@ -21,6 +23,8 @@ from execution.registry import Listing
 from execution.spec import Declaration
 from execution.validate import FileExists, Validated, checks_needed, validate
 from execution.workers.worker import CheckQuestion, NoAnswer, Verdict, Worker
+from execution.workflow.convert import NOTES, PRIMITIVE, REROUTE, to_prompt
+from execution.workflow.read import read_workflow
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,7 @@ T = TypeVar("T")
 Handler = Callable[[Mapping[str, Any]], object]
 
 SMALL = 200  # nodes: up to here a check takes less time than handing it to a thread
+EDITORS_OWN = {*NOTES, PRIMITIVE, REROUTE}  # classes that only the editor knows
 LONGEST_ID = 256  # characters of a prompt id or a client id
 
 
@@ -38,6 +43,14 @@ class Ticket:
 
     prompt_id: str
     number: float
+    node_errors: Mapping[str, NodeErrors]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that may be queued. node_errors: as a `Ticket` has them."""
+
+    job: Job
     node_errors: Mapping[str, NodeErrors]
 
 
@@ -81,18 +94,11 @@ class Intake:
         self._handlers.append(handler)
 
     async def submit(self, body: Mapping[str, Any]) -> Ticket:
-        """body: of `POST /prompt`. Returns once the job is on disk. Raises PromptRejected."""
-        for handler in self._handlers:
-            body = await _handled(handler, body)
-        # The counter advances also for a prompt that is then refused: clients see numbers, not their absence.
-        number = self._number(body)
-        prompt_id, extra = self._prompt_id(body), _extra(body)
-        graph = await self._parsed(body)
-        targets = parse_targets(body)
-        catalogue = await self._catalogue(graph)
-        valid = await self._validated(graph, catalogue, targets)
+        """body: of `POST /prompt`. Returns once the job is on disk. Raises PromptRejected or QueueFull."""
+        prepared = await self.prepare(body)
+        job = prepared.job
         try:
-            await self._queue.put(Job(prompt_id, number, valid.graph, valid.outputs, extra))
+            await self._queue.put(job)
         except DuplicateJob as duplicate:
             raise PromptRejected(
                 Problem(
@@ -102,7 +108,29 @@ class Intake:
                     {"prompt_id": duplicate.id, "state": duplicate.state},
                 )
             ) from duplicate
-        return Ticket(prompt_id, number, valid.node_errors)
+        return Ticket(job.id, job.number, prepared.node_errors)
+
+    async def prepare(self, body: Mapping[str, Any]) -> Prepared:
+        """Read and validate a body. Raises PromptRejected."""
+        for handler in self._handlers:
+            body = await _handled(handler, body)
+        # The counter advances also for a prompt that is then refused: clients see numbers, not their absence.
+        number = self._number(body)
+        prompt_id, extra = self._prompt_id(body), _extra(body)
+        graph = await self._parsed(body)
+        targets = parse_targets(body)
+        catalogue = await self._catalogue(node.class_type for node in graph.values())
+        valid = await self._validated(graph, catalogue, targets)
+        return Prepared(Job(prompt_id, number, valid.graph, valid.outputs, extra), valid.node_errors)
+
+    async def convert(self, file: Mapping[str, Any]) -> dict[str, Any]:
+        """The graph in API form of an editor's workflow file. Raises WorkflowError, and PromptRejected when it is not
+        known yet which nodes there are."""
+        workflow = await asyncio.to_thread(read_workflow, file)
+        graphs = (workflow.root, *workflow.subgraphs.values())
+        classes = {node.type for graph in graphs for node in graph.nodes.values()}
+        catalogue = await self._catalogue(classes - workflow.subgraphs.keys() - EDITORS_OWN)
+        return await asyncio.to_thread(to_prompt, file, catalogue)
 
     def _number(self, body: Mapping[str, Any]) -> float:
         try:
@@ -123,10 +151,10 @@ class Intake:
         large = isinstance(prompt, Mapping) and len(cast(Mapping[Any, Any], prompt)) > SMALL
         return await _call(large, lambda: parse_body(body, self._checks.limits))
 
-    async def _catalogue(self, graph: Graph) -> Mapping[str, Declaration]:
-        """The known nodes; asked for afresh when the graph has a class that is not among them."""
+    async def _catalogue(self, classes: Iterable[str]) -> Mapping[str, Declaration]:
+        """The known nodes; asked for afresh when a class is not among them."""
         known = self._nodes.current()
-        if all(node.class_type in known for node in graph.values()):
+        if all(one in known for one in classes):
             return known
         try:
             deadline = self._checks.deadline if known else self._checks.first_start

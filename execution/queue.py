@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
-from execution.events import Crashed, Ending, Event, Filed, QueueChanged, Queued
+from execution.events import Crashed, Ending, Event, Filed, Interrupted, QueueChanged, Queued
 from execution.job import Job, redacted
 from execution.record import Record, Recorder
 
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+TOLD_AT_ONCE = 100  # endings of jobs taken back, before others have a turn on the loop
 COUNTER = "queue.counter"
 PAUSED = "queue.paused"
 
@@ -47,20 +48,52 @@ class WaitingJob(Protocol):
     def fence(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What jobs submitted together have in common. key: chosen by whoever submits; the same one again, with the same
+    digest, is the same submission and makes no jobs. batch: its name. title: for people. webhook, secret: where the
+    end of each job is to be told, and what signs that."""
+
+    key: str | None = None
+    digest: str = ""
+    batch: str | None = None
+    title: str | None = None
+    webhook: str | None = None
+    secret: str | None = None
+
+
+class Added(Protocol):
+    """What became of a submission; see `storage.jobs.Added`, which is one."""
+
+    @property
+    def ids(self) -> tuple[str, ...]: ...
+    @property
+    def earlier(self) -> bool: ...
+    @property
+    def differs(self) -> bool: ...
+    @property
+    def in_the_way(self) -> tuple[str, str] | None: ...
+
+
+class Leases(Protocol):
+    """lost: ids of jobs asked for that are leased to nobody or to another. unheld: id and fence of every running job
+    that was not asked for."""
+
+    @property
+    def lost(self) -> Sequence[str]: ...
+    @property
+    def unheld(self) -> Sequence[tuple[str, int]]: ...
+
+
 class JobStore(Protocol):
     """Keeps jobs. Every method returns once the change is on disk; see `storage.jobs.Jobs`, which is one."""
 
     async def add(
-        self,
-        id: str,
-        number: float,
-        graph: Mapping[str, Any],
-        targets: Sequence[str],
-        extra: Mapping[str, Any],
-        at: float,
-        settings: Mapping[str, str],
-    ) -> str | None: ...
+        self, jobs: Sequence[Job], submission: Submission, at: float, settings: Mapping[str, str]
+    ) -> Added: ...
+    async def submission(self, key: str) -> tuple[str, tuple[str, ...]] | None: ...
     async def claim(self, worker: str, at: float) -> WaitingJob | None: ...
+    async def beat(self, held: Sequence[tuple[str, int]], at: float) -> Leases: ...
     async def requeue(self, id: str, fence: int, forgive: bool) -> bool: ...
     async def finish(
         self,
@@ -72,10 +105,13 @@ class JobStore(Protocol):
         outputs: Mapping[str, Any],
         status: Mapping[str, Any],
         meta: Mapping[str, Any],
+        reason: str | None,
     ) -> bool: ...
     async def move(self, id: str, number: float) -> bool: ...
-    async def cancel(self, ids: Sequence[str], at: float) -> int: ...
-    async def cancel_all(self, at: float) -> int: ...
+    async def move_to_front(self, id: str) -> bool: ...
+    async def move_before(self, id: str, other: str) -> bool: ...
+    async def cancel(self, ids: Sequence[str], at: float) -> Sequence[str]: ...
+    async def cancel_all(self, at: float) -> Sequence[str]: ...
     async def pending(self, limit: int | None, offset: int) -> Sequence[WaitingJob]: ...
     async def running(self) -> Sequence[WaitingJob]: ...
     async def position(self, id: str) -> int | None: ...
@@ -90,6 +126,14 @@ class DuplicateJob(ValueError):
     def __init__(self, id: str, state: str):
         self.id, self.state = id, state
         super().__init__(f"a job with the id {id!r} is already {state}")
+
+
+class KeyReused(ValueError):
+    """A key that stands for one submission came with another."""
+
+    def __init__(self, key: str):
+        self.key = key
+        super().__init__(f"the key {key!r} was used for another submission; take a new one, or send the same again")
 
 
 class QueueFull(RuntimeError):
@@ -138,6 +182,7 @@ class Queue:
         self._remaining = 0
         self._paused = False
         self._claims = 0
+        self._unheld: frozenset[tuple[str, int]] = frozenset()
         self._wake = asyncio.Event()
 
     @property
@@ -159,11 +204,9 @@ class Queue:
         start: whether jobs are begun at once; "last" is as it was left."""
         self._counter = int(await self._store.setting(COUNTER) or 0)
         self._paused = start == "paused" or (start == "last" and await self._store.setting(PAUSED) == "1")
-        for stored in await self._store.running():
-            claim = _claim(stored)
-            if not await self.retry(claim):
-                await self._give_up(claim)
         self._remaining = await self._store.live()
+        for stored in await self._store.running():
+            await self._recover(_claim(stored))
 
     def number(self, asked: object = None, front: bool = False) -> float:
         """The priority of a new job: what was asked, else the counter, negated for `front`. Raises InvalidNumber."""
@@ -183,25 +226,44 @@ class Queue:
 
     async def put(self, job: Job) -> None:
         """Take a job in. Returns once it is on disk. Raises DuplicateJob or QueueFull."""
-        if self._remaining + self._arriving >= self._most:
+        await self.put_all([job], Submission())
+
+    async def put_all(self, jobs: Sequence[Job], submission: Submission) -> Sequence[str]:
+        """Take jobs in, all or none. Returns their ids once they are on disk; the ids of the first time when this
+        submission was made before. Raises DuplicateJob, KeyReused or QueueFull."""
+        if self._remaining + self._arriving + len(jobs) > self._most:
             raise QueueFull(self._most)
 
-        async def put() -> None:
+        async def put() -> Sequence[str]:
             settings = {COUNTER: str(self._counter)}
-            at = self._clock()
             try:
-                state = await self._store.add(job.id, job.number, job.graph, job.outputs, job.extra, at, settings)
+                added = await self._store.add(jobs, submission, self._clock(), settings)
             finally:
-                self._arriving -= 1
-            if state is not None:
-                raise DuplicateJob(job.id, state)
-            self._remaining += 1
-            self._publish(Queued(job.id))
-            self._publish(QueueChanged(self._remaining))
-            self._wake.set()
+                self._arriving -= len(jobs)
+            if added.in_the_way is not None:
+                raise DuplicateJob(*added.in_the_way)
+            if added.differs:
+                raise KeyReused(submission.key or "")
+            if not added.earlier:
+                self._remaining += len(jobs)
+                for id in added.ids:
+                    self._publish(Queued(id))
+                self._publish(QueueChanged(self._remaining))
+                self._wake.set()
+            return added.ids
 
-        self._arriving += 1
-        await _to_its_end(put())
+        self._arriving += len(jobs)
+        return await _to_its_end(put())
+
+    async def earlier(self, submission: Submission) -> Sequence[str] | None:
+        """The jobs of this submission when it was made before; None when it was not. Raises KeyReused."""
+        known = None if submission.key is None else await self._store.submission(submission.key)
+        if known is None:
+            return None
+        digest, ids = known
+        if digest != submission.digest:
+            raise KeyReused(submission.key or "")
+        return ids
 
     async def next(self, worker: str) -> Claim:
         """Lease the next job to a worker; waits for one."""
@@ -231,6 +293,19 @@ class Queue:
         self._wake.set()
         return given_back
 
+    async def tend(self, held: Sequence[Claim]) -> Sequence[str]:
+        """Renew the leases of jobs that run. Returns the ids of those whose lease is lost: their results will not be
+        taken. A job that is leased and that nobody holds, now and the last time, is given back or given up."""
+        leases = await self._store.beat([(claim.job.id, claim.fence) for claim in held], self._clock())
+        unheld = frozenset(leases.unheld)
+        forgotten = unheld & self._unheld
+        self._unheld = unheld
+        for stored in await self._store.running() if forgotten else ():
+            if (stored.id, stored.fence) in forgotten:
+                log.error("Job %s was leased and nobody runs it", stored.id)
+                await self._recover(_claim(stored))
+        return leases.lost
+
     async def pending(self, limit: int | None = None, offset: int = 0) -> Sequence[WaitingJob]:
         """Waiting jobs in the order of service."""
         return await self._store.pending(limit, offset)
@@ -247,6 +322,14 @@ class Queue:
         if not math.isfinite(number):
             raise InvalidNumber(number)
         return await self._store.move(prompt_id, number)
+
+    async def move_to_front(self, prompt_id: str) -> bool:
+        """Have a waiting job served next. False when it does not wait."""
+        return await self._store.move_to_front(prompt_id)
+
+    async def move_before(self, prompt_id: str, other: str) -> bool:
+        """Have a waiting job served just before another. False when one of them does not wait."""
+        return await self._store.move_before(prompt_id, other)
 
     async def delete(self, prompt_ids: Sequence[str]) -> int:
         """Take waiting jobs back; ids of others are ignored. Returns how many."""
@@ -266,24 +349,32 @@ class Queue:
         await self._store.remember({PAUSED: "0"})
         self._wake.set()
 
-    async def _cancelled(self, cancelling: Awaitable[int]) -> int:
-        count = await cancelling
-        if count:
-            self._remaining -= count
+    async def _cancelled(self, cancelling: Awaitable[Sequence[str]]) -> int:
+        ids = await cancelling
+        if ids:
+            self._remaining -= len(ids)
             self._publish(QueueChanged(self._remaining))
-        return count
+        for number, id in enumerate(ids, 1):
+            self._publish(Interrupted(id, self._clock(), None, "", ()))
+            self._publish(Filed(id))
+            if number % TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return len(ids)
 
-    async def _give_up(self, claim: Claim) -> None:
+    async def _recover(self, claim: Claim) -> None:
+        """A job whose holder is gone goes back to its place, unless it was begun too often."""
+        if await self.retry(claim):
+            return
         cause = f"The server ended {claim.attempt} times while this job was running; it is not begun again"
         ending = Crashed(claim.job.id, self._clock(), cause, None, None, None, "", ())
         recorder = Recorder(claim.job.graph)
         recorder.take(ending)
-        await self._file(claim, ending, recorder.record(ending))
+        await self.finish(claim, ending, recorder.record(ending))
 
     async def _file(self, claim: Claim, ending: Ending, record: Record) -> bool:
-        extra = redacted(claim.job.extra)
         return await self._store.finish(
-            claim.job.id, claim.fence, record.state, ending.at, extra, record.outputs, record.status, record.meta
+            *(claim.job.id, claim.fence, record.state, ending.at, redacted(claim.job.extra)),
+            *(record.outputs, record.status, record.meta, record.reason),
         )
 
     async def _claim(self, worker: str) -> Claim | None:

@@ -26,12 +26,29 @@ from execution.events import (
 @dataclass(frozen=True, slots=True)
 class Record:
     """state: the job's one final state. outputs: node id → UI. status: `status_str`, `completed`, `messages` (and
-    `notes`, when the job has some). meta: node id → its place in the submitted graph."""
+    `notes`, when the job has some). meta: node id → its place in the submitted graph. reason: why it did not succeed,
+    in a line; None when it did, or was ended by its user."""
 
     state: str
     outputs: Mapping[str, Any]
     status: Mapping[str, Any]
     meta: Mapping[str, Any]
+    reason: str | None = None
+
+
+LONGEST_REASON = 500  # characters
+
+
+def reason_of(ending: Ending) -> str | None:
+    match ending:
+        case Failed(_, _, problem):
+            text = " ".join(problem.message.split())
+            where = f" (node {problem.node_id}, {problem.node_type})" if problem.node_id else ""
+            return f"{problem.exception_type}: {text[:LONGEST_REASON]}{where}"
+        case Crashed():
+            return ending.cause[:LONGEST_REASON]
+        case Succeeded() | Interrupted():
+            return None
 
 
 def milliseconds(at: float) -> int:
@@ -149,6 +166,11 @@ class Recorder:
         return str(node["class_type"]) if node else ""
 
     @property
+    def outputs(self) -> Mapping[str, Any]:
+        """What nodes have shown so far, node id → UI."""
+        return dict(self._outputs)
+
+    @property
     def executed(self) -> Sequence[str]:
         return tuple(self.finished)
 
@@ -162,4 +184,4 @@ class Recorder:
         }
         if isinstance(ending, Succeeded) and ending.notes:
             status["notes"] = list(ending.notes)
-        return Record(final_state(ending), dict(self._outputs), status, dict(self._meta))
+        return Record(final_state(ending), self.outputs, status, dict(self._meta), reason_of(ending))

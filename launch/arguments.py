@@ -204,6 +204,12 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         help="change a limit of what clients may send, open or queue (docs/protocol.md lists them)",
     )
     group.add_argument("--enable-compress-response-body", action="store_true", help="gzip JSON and text")
+    group.add_argument(
+        "--on-start",
+        choices=("run", "paused", "last"),
+        default="last",
+        help="what to do with jobs that wait: run them, wait for `resume`, or as it was left (the default)",
+    )
     group.add_argument("--multi-user", action="store_true", help="keep settings and files apart by user")
     group.add_argument("--front-end-root", type=Path, metavar="DIR", help="serve another editor")
     browser = group.add_mutually_exclusive_group()
@@ -260,6 +266,19 @@ def common_settings(parsed: argparse.Namespace, home: Path) -> dict[str, Any]:
     }
 
 
+def without_token(arguments: Sequence[str]) -> list[str]:
+    """The arguments as others may see them: in the list of processes, and in what the server tells about itself."""
+    kept: list[str] = []
+    value_follows = False
+    for argument in arguments:
+        name, sign, _ = argument.partition("=")
+        is_token = len(name) > len("--t") and "--token".startswith(name)  # argparse takes shortened names too
+        if not value_follows and not is_token:
+            kept.append(argument)
+        value_follows = is_token and not sign and not value_follows
+    return kept
+
+
 def parse_serve(arguments: Sequence[str], home: Path) -> Settings:
     """Settings of the server. home: the base directory when none is given. Exits with code 2 on wrong usage."""
     parser = Parser(
@@ -300,5 +319,6 @@ def parse_serve(arguments: Sequence[str], home: Path) -> Settings:
         network=network,
         open_browser=parsed.auto_launch,
         quick_test=parsed.quick_test_for_ci,
-        arguments=("main.py", *arguments),
+        on_start=parsed.on_start,
+        arguments=("main.py", *without_token(arguments)),
     )

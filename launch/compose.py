@@ -12,25 +12,30 @@ from tempfile import TemporaryDirectory
 from aiohttp import web
 
 from execution.dispatch import Dispatch
+from execution.events import Event
 from execution.history import History
 from execution.intake import Checks, Intake
 from execution.known_nodes import KnownNodes
 from execution.known_packs import KnownPacks
 from execution.queue import Queue
 from execution.workers.process import ProcessWorker
-from launch.settings import Network, Settings
+from launch.settings import Network, OnStart, Settings
 from server.app import build
 from server.guard import Access
 from server.hub import Hub
 from server.routes.features import features
 from server.services import Options, Services
+from server.v1.feed import Feed
 from storage.database import Database
 from storage.folders import Folders
 from storage.inputs import Inputs
+from storage.job_list import JobList
 from storage.jobs import Jobs
 from storage.logs import RecentLogs
+from storage.published import Published
 from storage.settings import UserSettings
 from storage.users import Users
+from storage.webhooks import Webhooks
 
 HOME = Path(__file__).parents[1]
 
@@ -47,9 +52,10 @@ class House:
     app: web.Application
     access: Access
     door: TemporaryDirectory[str]
+    on_start: OnStart
 
     async def open(self) -> None:
-        await self.queue.open()
+        await self.queue.open(self.on_start)
         await self.dispatch.start()
         await self.nodes.start()
         await self.packs.start()
@@ -67,12 +73,18 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
     network = settings.network
     access = access_of(network)
     hub = Hub(lambda id: dispatch.running_job(id), lambda: queue.remaining, features(network.max_upload))
+    feed = Feed()
+
+    def publish(event: Event) -> None:
+        hub.publish(event)
+        feed.publish(event)
+
     jobs = Jobs(database)
-    queue = Queue(jobs, hub.publish)
+    queue = Queue(jobs, publish)
     door = TemporaryDirectory(prefix="heddle-", ignore_cleanup_errors=True)
     command = worker_command(settings, Path(door.name))
     worker = ProcessWorker(command, directory=Path.cwd(), overhear=hub.publish)
-    dispatch = Dispatch(queue, [worker], hub.publish)
+    dispatch = Dispatch(queue, [worker], publish)
     inputs = Inputs(folders.input, folders.output, folders.temp)
     nodes = KnownNodes([worker], settings.paths.state / "catalogue.json")
     nodes.load()
@@ -92,6 +104,10 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
         users=Users(folders.user, network.multi_user),
         settings=UserSettings(),
         logs=logs,
+        jobs=JobList(database),
+        published=Published(database),
+        webhooks=Webhooks(database),
+        feed=feed,
         options=Options(
             access=access,
             limits=network.limits,
@@ -101,7 +117,7 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
             arguments=settings.arguments,
         ),
     )
-    return House(database, queue, dispatch, nodes, packs, build(services), access, door)
+    return House(database, queue, dispatch, nodes, packs, build(services), access, door, settings.on_start)
 
 
 def worker_command(settings: Settings, door: Path) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Literal
 from server.limits import Limits
 
 CacheMode = Literal["ram", "classic", "lru", "none"]
+OnStart = Literal["run", "paused", "last"]
 PreviewMethod = Literal["none", "auto", "latent2rgb", "taesd"]
 Precision = Literal["auto", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]
 
@@ -97,7 +98,8 @@ class Previews:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the program was told. arguments: as given, for `/system_stats`; ignored: flags without effect here."""
+    """Everything the program was told. on_start: whether jobs that wait are begun at once; "last" is as the last server
+    left it. arguments: as given, without the token, for `/system_stats`; ignored: flags without effect here."""
 
     paths: Paths
     network: Network = field(default_factory=Network)
@@ -106,6 +108,7 @@ class Settings:
     devices: Devices = field(default_factory=Devices)
     previews: Previews = field(default_factory=Previews)
     metadata: bool = True
+    on_start: OnStart = "last"
     open_browser: bool = False
     quick_test: bool = False
     log_level: str = "INFO"

@@ -7,7 +7,6 @@ from aiohttp import web
 from server import middleware
 from server.admission import Admission
 from server.bodies import LIMITS
-from server.cancelling import Cancelling
 from server.definitions import Definitions
 from server.forward import Forward
 from server.pictures import Pictures
@@ -41,6 +40,7 @@ from server.routes.view_metadata import MetadataRoutes
 from server.routes.workflow_templates import TemplateRoutes
 from server.routes.ws import SocketRoutes
 from server.services import Services
+from server.v1.api import JobApi
 
 Routes = Iterable[web.RouteDef]
 
@@ -51,15 +51,16 @@ def build(services: Services) -> web.Application:
     Three kinds of routes: most are served both at `/x` and at `/api/x`; some only plain; some only beneath `/api`."""
     s, options = services, services.options
     pictures = Pictures()
-    cancelling = Cancelling(s.queue, s.dispatch, s.hub)
     internal = InternalRoutes(s.folders, s.inputs, s.logs, s.hub)
     extensions = ExtensionRoutes(s.packs, options.front_end)
     templates = TemplateRoutes(s.folders)
     editor = EditorRoutes(options.front_end)
     forward = Forward(s.packs)
+    admission = Admission(options.limits, s.folders.output)
+    api = JobApi(s, admission)
     both: list[Routes] = [
-        PromptRoutes(s.intake, s.queue, s.hub, Admission(options.limits, s.folders.output)).table(),
-        QueueRoutes(s.queue, cancelling).table(),
+        PromptRoutes(s.intake, s.queue, s.hub, admission).table(),
+        QueueRoutes(s.queue).table(),
         InterruptRoutes(s.dispatch).table(),
         FreeRoutes(s.dispatch.workers).table(),
         HistoryRoutes(s.history).table(),
@@ -83,10 +84,11 @@ def build(services: Services) -> web.Application:
         DraftRoutes(s.users).table(),
         SocketRoutes(s.hub, options.limits).table(),
         HealthRoutes(s.dispatch.workers, s.queue).table(),
+        api.table(),
         editor.table(),
     ]
     only_api: list[Routes] = [
-        JobsRoutes(s.queue, s.history, cancelling).table(),
+        JobsRoutes(s.queue, s.history, s.dispatch).table(),
         AssetRoutes().table(),
         templates.static(),
     ]
@@ -111,6 +113,7 @@ def build(services: Services) -> web.Application:
         app.add_routes(table)
     app.add_routes(editor.static())  # takes whatever is left, so it comes last
     app.cleanup_ctx.append(internal.tell_watchers)
+    app.cleanup_ctx.append(api.deliver)
 
     async def say_goodbye(_: web.Application) -> None:
         await s.hub.close()

@@ -98,13 +98,6 @@ class Hub:
         if prompt_id in self._awaited:  # else it has already begun
             self._awaited[prompt_id] = client_id
 
-    def awaits(self, prompt_id: str) -> bool:
-        """Whether the job was queued since the start of the program and has not begun."""
-        return prompt_id in self._awaited
-
-    def awaited(self) -> list[str]:
-        return list(self._awaited)
-
     def send(self, type: str, data: Any, to: Iterable[str] | None = None) -> None:
         """A message outside of jobs. to: client ids; None is everybody."""
         frame = messages.message(type, data)

@@ -10,7 +10,8 @@ from aiohttp.typedefs import Handler, Middleware
 from server import guard
 from server.guard import Access
 from server.limits import Limits
-from server.problems import RequestError, error_response
+from server.problems import RequestError
+from server.v1.problems import answer, of_request_error
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +28,10 @@ def errors() -> Middleware:
         try:
             return await handler(request)
         except RequestError as error:
-            if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                return _too_large(error.message)
-            return error.response()
+            return _refusal(request, error)
         except web.HTTPRequestEntityTooLarge as error:
-            return _too_large(f"Maximum request body size {request.client_max_size} exceeded. {error.text or ''}")
+            text = f"Maximum request body size {request.client_max_size} exceeded. {error.text or ''}"
+            return _refusal(request, RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", text))
         except web.HTTPException as error:
             return _plain(error)
         except ConnectionError:
@@ -39,14 +39,24 @@ def errors() -> Middleware:
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 logger.exception("%s %s failed", request.method, request.path)
-                return error_response(503, "storage_unavailable", "The disk cannot be written to or read")
+                text = "The disk cannot be written to or read"
+                return _refusal(request, RequestError(503, "storage_unavailable", text))
             logger.error("%s %s failed: %s", request.method, request.path, error)
-            return error_response(507, "disk_full", "There is no room left on the disk; nothing was kept")
+            text = "There is no room left on the disk; nothing was kept"
+            return _refusal(request, RequestError(507, "disk_full", text))
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
-            return error_response(500, "internal_error", "The server made a mistake; its log has the details")
+            text = "The server made a mistake; its log has the details"
+            return _refusal(request, RequestError(500, "internal_error", text))
 
     return middleware
+
+
+def _refusal(request: web.Request, error: RequestError) -> web.Response:
+    """In the form of the API that was asked."""
+    if request.path.startswith(("/v1/", "/api/v1/")):
+        return answer(of_request_error(error))
+    return _too_large(error.message) if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else error.response()
 
 
 def headers(access: Access, compress: bool) -> Middleware:

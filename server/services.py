@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from execution.dispatch import Dispatch
 from execution.history import History
+from execution.intake import Prepared
 from execution.packs import PackFacts
 from execution.problems import NodeErrors
 from execution.queue import Queue
@@ -14,11 +15,15 @@ from execution.spec import Declaration
 from server.guard import Access
 from server.hub import Hub
 from server.limits import Limits
+from server.v1.feed import Feed
 from storage.folders import Folders
 from storage.inputs import Inputs
+from storage.job_list import JobList
 from storage.logs import RecentLogs
+from storage.published import Published
 from storage.settings import UserSettings
 from storage.users import Users
+from storage.webhooks import Webhooks
 
 
 class Ticket(Protocol):
@@ -37,6 +42,14 @@ class Ticket(Protocol):
 class Intake(Protocol):
     async def submit(self, body: Mapping[str, Any]) -> Ticket:
         """Check and queue. Raises PromptRejected."""
+        ...
+
+    async def prepare(self, body: Mapping[str, Any]) -> Prepared:
+        """Check. Raises PromptRejected."""
+        ...
+
+    async def convert(self, file: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The graph in API form of an editor's workflow file. Raises WorkflowError or PromptRejected."""
         ...
 
 
@@ -95,4 +108,8 @@ class Services:
     users: Users
     settings: UserSettings
     logs: RecentLogs
+    jobs: JobList
+    published: Published
+    webhooks: Webhooks
+    feed: Feed
     options: Options = field(default_factory=Options)

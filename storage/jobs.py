@@ -5,10 +5,11 @@ every claim; a late word from an earlier holder changes nothing. Knows neither g
 """
 
 import json
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 from storage.database import Database
 
@@ -17,7 +18,62 @@ Ended = Literal["succeeded", "failed", "interrupted", "crashed"]
 
 KEEP = 100_000  # ended jobs; the oldest go first
 PRUNE_EVERY = 100  # endings
+KEYS_FOR = 7 * 24 * 3600.0  # seconds that the key of a submission is remembered at least
 _AT_ONCE = 500  # ids in one statement
+
+
+class NewJob(Protocol):
+    """A job as it is submitted. outputs: ids of the output nodes to run."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def number(self) -> float: ...
+    @property
+    def graph(self) -> Mapping[str, Any]: ...
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
+    @property
+    def extra(self) -> Mapping[str, Any]: ...
+
+
+class Submission(Protocol):
+    """What jobs that are submitted together have in common. key: of its sender's choice; the same one again with the
+    same digest is the same submission. webhook, secret: where their ends are told, and what signs that."""
+
+    @property
+    def key(self) -> str | None: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def batch(self) -> str | None: ...
+    @property
+    def title(self) -> str | None: ...
+    @property
+    def webhook(self) -> str | None: ...
+    @property
+    def secret(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """lost: ids of jobs asked for that are leased to nobody or to another. unheld: id and fence of every running job
+    that was not asked for."""
+
+    lost: Sequence[str]
+    unheld: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of a submission. ids: its jobs. earlier: it had been made before, nothing was added. differs: its
+    key had been used for something else, nothing was added. in_the_way: id and state of a live job that has the id of
+    one of these, nothing was added."""
+
+    ids: tuple[str, ...] = ()
+    earlier: bool = False
+    differs: bool = False
+    in_the_way: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +129,50 @@ class Jobs:
         self._keep = keep
 
     async def add(
-        self,
-        id: str,
-        number: float,
-        graph: Mapping[str, Any],
-        targets: Sequence[str],
-        extra: Mapping[str, Any],
-        at: float,
-        settings: Mapping[str, str],
-    ) -> str | None:
-        """Take a job in, and remember settings with it. An ended job of this id is replaced.
-        Returns None, or the state of the live job of this id that is in the way."""
-        values = (id, number, json.dumps(graph), json.dumps(list(targets)), json.dumps(extra), at)
-
-        def work(db: sqlite3.Connection) -> str | None:
-            row = db.execute("SELECT state FROM jobs WHERE id = ?", (id,)).fetchone()
-            if row is not None and row[0] in ("queued", "running"):
-                return row[0]
-            db.execute("DELETE FROM jobs WHERE id = ?", (id,))
-            db.execute(
-                "INSERT INTO jobs (id, number, state, graph, targets, extra, submitted_at)"
-                " VALUES (?, ?, 'queued', ?, ?, ?, ?)",
-                values,
+        self, jobs: Sequence[NewJob], submission: Submission, at: float, settings: Mapping[str, str]
+    ) -> Added:
+        """Take jobs in, all or none, and remember settings with them. An ended job of the same id is replaced."""
+        rows = [
+            (
+                *(job.id, job.number, json.dumps(job.graph), json.dumps(list(job.outputs)), json.dumps(job.extra)),
+                *(at, submission.batch, submission.title),
             )
+            for job in jobs
+        ]
+        ids = tuple(job.id for job in jobs)
+
+        def work(db: sqlite3.Connection) -> Added:
+            if submission.key is not None and (known := _submission(db, submission.key)) is not None:
+                digest, earlier = known
+                return Added(earlier, earlier=True, differs=digest != submission.digest)
+            for id in ids:
+                row = db.execute("SELECT state FROM jobs WHERE id = ?", (id,)).fetchone()
+                if row is not None and row[0] in ("queued", "running"):
+                    return Added(in_the_way=(id, row[0]))
+                if row is not None:
+                    db.execute("DELETE FROM jobs WHERE id = ?", (id,))
+            db.executemany(
+                "INSERT INTO jobs (id, number, state, graph, targets, extra, submitted_at, batch, title)"
+                " VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            if submission.key is not None:
+                db.execute("DELETE FROM submissions WHERE at < ?", (at - KEYS_FOR,))
+                db.execute(
+                    "INSERT INTO submissions (key, digest, jobs, at) VALUES (?, ?, ?, ?)",
+                    (submission.key, submission.digest, json.dumps(ids), at),
+                )
+            if submission.webhook is not None:
+                hooks = [(id, submission.webhook, submission.secret) for id in ids]
+                db.executemany("INSERT INTO webhooks (job, url, secret) VALUES (?, ?, ?)", hooks)
             _remember(db, settings)
-            return None
+            return Added(ids)
 
         return await self._database.write(work)
+
+    async def submission(self, key: str) -> tuple[str, tuple[str, ...]] | None:
+        """Digest and jobs of what was submitted under a key; None when nothing was."""
+        return await self._database.read(lambda db: _submission(db, key))
 
     async def claim(self, worker: str, at: float) -> StoredJob | None:
         """Lease the first waiting job to a worker."""
@@ -116,11 +189,17 @@ class Jobs:
 
         return await self._database.write(work)
 
-    async def beat(self, id: str, fence: int, at: float) -> bool:
-        """Renew a lease. False when it is no longer held."""
-        return await self._database.write(
-            lambda db: _changed(db, f"UPDATE jobs SET beat_at = ? WHERE {_HELD}", (at, id, fence))
-        )
+    async def beat(self, held: Sequence[tuple[str, int]], at: float) -> Leases:
+        """Renew leases, each an id and a fence."""
+        asked = set(held)
+
+        def work(db: sqlite3.Connection) -> Leases:
+            renew = f"UPDATE jobs SET beat_at = ? WHERE {_HELD}"
+            lost = [id for id, fence in held if not _changed(db, renew, (at, id, fence))]
+            leased: list[tuple[str, int]] = db.execute("SELECT id, fence FROM jobs WHERE state = 'running'").fetchall()
+            return Leases(lost, [each for each in leased if each not in asked])
+
+        return await self._database.write(work)
 
     async def requeue(self, id: str, fence: int, forgive: bool) -> bool:
         """Give a job back to its old place. forgive: the attempt does not count. False when not held."""
@@ -142,8 +221,10 @@ class Jobs:
         outputs: Mapping[str, Any],
         status: Mapping[str, Any],
         meta: Mapping[str, Any],
+        reason: str | None = None,
     ) -> bool:
-        """Give a job its one final state and its result. extra replaces the job's own. False when not held."""
+        """Give a job its one final state and its result, in one transaction with its webhooks falling due. extra
+        replaces the job's own. reason: why it did not succeed, in a line. False when not held."""
         texts = [json.dumps(each) for each in (extra, outputs, status, meta)]
 
         def work(db: sqlite3.Connection) -> bool:
@@ -151,8 +232,8 @@ class Jobs:
             changed = _changed(
                 db,
                 "UPDATE jobs SET state = ?, ended_at = ?, filed = ?, shown = 1, beat_at = NULL,"
-                f" extra = ?, outputs = ?, status = ?, meta = ? WHERE {_HELD}",
-                (state, at, filed, *texts, id, fence),
+                f" extra = ?, outputs = ?, status = ?, meta = ?, reason = ? WHERE {_HELD}",
+                (state, at, filed, *texts, reason, id, fence),
             )
             if filed % PRUNE_EVERY == 0:
                 _prune(db, self._keep)
@@ -162,20 +243,56 @@ class Jobs:
 
     async def move(self, id: str, number: float) -> bool:
         """Give a waiting job another number. False when it does not wait."""
-        return await self._database.write(
-            lambda db: _changed(db, "UPDATE jobs SET number = ? WHERE id = ? AND state = 'queued'", (number, id))
-        )
+        return await self._database.write(lambda db: _move(db, id, number))
 
-    async def cancel(self, ids: Sequence[str], at: float) -> int:
-        """Take waiting jobs back; others are left alone. Returns how many."""
+    async def move_to_front(self, id: str) -> bool:
+        """Have a waiting job served before all others. False when it does not wait."""
 
-        def work(db: sqlite3.Connection) -> int:
-            return sum(_cancel(db, at, f"id IN ({_marks(part)})", part) for part in _parts(ids))
+        def work(db: sqlite3.Connection) -> bool:
+            first = db.execute("SELECT min(number) FROM jobs WHERE state = 'queued' AND id != ?", (id,)).fetchone()[0]
+            return _move(db, id, 0 if first is None else _below(first))
 
         return await self._database.write(work)
 
-    async def cancel_all(self, at: float) -> int:
-        """Take back every waiting job. Returns how many."""
+    async def move_before(self, id: str, other: str) -> bool:
+        """Have a waiting job served just before another that waits. False when one of them does not."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            waits = "SELECT number, arrival FROM jobs WHERE id = ? AND state = 'queued'"
+            mine, after = (db.execute(waits, (each,)).fetchone() for each in (id, other))
+            if mine is None or after is None:
+                return False
+            if id == other:
+                return True
+            number, arrival = after
+            earlier = (
+                "SELECT arrival, number FROM jobs WHERE state = 'queued' AND (number, arrival) < (?, ?) AND id != ?"
+                " ORDER BY number DESC, arrival DESC"
+            )
+            last = db.execute(f"{earlier} LIMIT 1", (number, arrival, id)).fetchone()
+            place = _below(number) if last is None else (last[1] + number) / 2
+            if last is not None and not last[1] < place < number:
+                # No number lies between: who is served before makes room, as far as is needed.
+                place = bound = _below(number)
+                for each, its in db.execute(earlier, (number, arrival, id)).fetchall():
+                    if its < bound:
+                        break
+                    bound = _below(bound)
+                    db.execute("UPDATE jobs SET number = ? WHERE arrival = ?", (bound, each))
+            return _move(db, id, place)
+
+        return await self._database.write(work)
+
+    async def cancel(self, ids: Sequence[str], at: float) -> Sequence[str]:
+        """Take waiting jobs back; others are left alone. Returns the ids of those that were."""
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            return [id for part in _parts(ids) for id in _cancel(db, at, f"id IN ({_marks(part)})", part)]
+
+        return await self._database.write(work)
+
+    async def cancel_all(self, at: float) -> Sequence[str]:
+        """Take back every waiting job. Returns their ids."""
         return await self._database.write(lambda db: _cancel(db, at, "1", ()))
 
     async def pending(self, limit: int | None, offset: int) -> Sequence[StoredJob]:
@@ -293,12 +410,26 @@ def _next_filed(db: sqlite3.Connection) -> int:
     return db.execute("SELECT coalesce(max(filed), 0) + 1 FROM jobs WHERE filed IS NOT NULL").fetchone()[0]
 
 
-def _cancel(db: sqlite3.Connection, at: float, which: str, values: Sequence[Any]) -> int:
+def _move(db: sqlite3.Connection, id: str, number: float) -> bool:
+    return _changed(db, "UPDATE jobs SET number = ? WHERE id = ? AND state = 'queued'", (number, id))
+
+
+def _below(number: float) -> float:
+    return number - 1 if number - 1 < number else math.nextafter(number, -math.inf)
+
+
+def _submission(db: sqlite3.Connection, key: str) -> tuple[str, tuple[str, ...]] | None:
+    row = db.execute("SELECT digest, jobs FROM submissions WHERE key = ?", (key,)).fetchone()
+    return row and (row[0], tuple(json.loads(row[1])))
+
+
+def _cancel(db: sqlite3.Connection, at: float, which: str, values: Sequence[Any]) -> list[str]:
     # A job taken back is filed but not shown: clients of the history never see what they have taken back themselves.
-    return db.execute(
-        f"UPDATE jobs SET state = 'cancelled', ended_at = ?, filed = ? WHERE state = 'queued' AND {which}",
+    rows = db.execute(
+        f"UPDATE jobs SET state = 'cancelled', ended_at = ?, filed = ? WHERE state = 'queued' AND {which} RETURNING id",
         (at, _next_filed(db), *values),
-    ).rowcount
+    )
+    return [row[0] for row in rows]
 
 
 def _prune(db: sqlite3.Connection, keep: int) -> None:

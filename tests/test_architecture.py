@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "execution": (set(), set()),
     "storage": (set(), {"PIL"}),
     "nodes": ({"diffusion", "storage", "execution"}, {"torch", "numpy", "PIL", "einops", "safetensors"}),
-    "server": ({"execution", "storage"}, {"aiohttp", "multidict", "yarl", "PIL"}),
+    "server": ({"execution", "storage"}, {"aiohttp", "multidict", "yarl", "PIL", "msgspec"}),
     "compat": (
         OURS - {"launch", "compat"},
         {"torch", "numpy", "PIL", "aiohttp", "safetensors", "einops", "transformers"},

@@ -4,11 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
+from execution.dispatch import Dispatch
 from execution.history import History
 from execution.queue import Queue
 from server import projections
 from server.bodies import json_in_thread, number, read_object
-from server.cancelling import Cancelling
 from server.problems import json_response
 
 STATES = ("pending", "in_progress", "completed", "failed", "cancelled")
@@ -24,8 +24,8 @@ class _BadQuery(ValueError):
 
 
 class JobsRoutes:
-    def __init__(self, queue: Queue, history: History, cancelling: Cancelling):
-        self._queue, self._history, self._cancelling = queue, history, cancelling
+    def __init__(self, queue: Queue, history: History, dispatch: Dispatch):
+        self._queue, self._history, self._dispatch = queue, history, dispatch
 
     def table(self) -> list[web.RouteDef]:
         return [
@@ -96,7 +96,7 @@ class JobsRoutes:
 
     async def _cancel(self, ids: list[str]) -> bool:
         """Waiting ones are taken back, running ones stopped, ended ones left; asking twice does no harm."""
-        return await self._cancelling.cancel(ids) > 0
+        return await self._dispatch.cancel(ids) > 0
 
     async def _waiting(self) -> list[dict[str, Any]]:
         return [

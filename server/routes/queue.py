@@ -5,13 +5,12 @@ from aiohttp import web
 from execution.queue import Queue
 from server import projections
 from server.bodies import json_in_thread, read_object, texts_of
-from server.cancelling import Cancelling
 from server.problems import empty
 
 
 class QueueRoutes:
-    def __init__(self, queue: Queue, cancelling: Cancelling):
-        self._queue, self._cancelling = queue, cancelling
+    def __init__(self, queue: Queue):
+        self._queue = queue
 
     def table(self) -> list[web.RouteDef]:
         return [web.get("/queue", self.get), web.post("/queue", self.post)]
@@ -30,7 +29,7 @@ class QueueRoutes:
         body = await read_object(request)
         ids = texts_of(body, "delete")
         if body.get("clear"):
-            await self._cancelling.take_back_all()
+            await self._queue.clear()
         if ids:
-            await self._cancelling.take_back(ids)
+            await self._queue.delete(ids)
         return empty()

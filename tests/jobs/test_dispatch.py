@@ -277,8 +277,8 @@ async def test_cancel_takes_back_what_waits_and_interrupts_what_runs(queue: Queu
     await puppet.begun.get()
     puppet.endings.put_nowait(succeeded)
     assert await dispatch.cancel(["a", "b", "unknown"]) == 2
-    await told.until(lambda: len(told.of(Filed)) == 2)
-    assert [event.prompt_id for event in told.of(Filed)] == ["a", "c"]
+    await told.until(lambda: len(told.of(Filed)) == 3)
+    assert [event.prompt_id for event in told.of(Filed)] == ["b", "a", "c"]
     await dispatch.close()
 
 

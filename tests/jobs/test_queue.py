@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
-from execution.events import QueueChanged, Queued, Succeeded
-from execution.queue import DuplicateJob, InvalidNumber, Queue, QueueFull
+from execution.events import Crashed, Filed, QueueChanged, Queued, Succeeded
+from execution.queue import DuplicateJob, InvalidNumber, KeyReused, Queue, QueueFull, Submission
 from execution.record import Recorder
 from storage.database import Database
 from storage.jobs import Jobs
@@ -274,8 +274,50 @@ async def test_a_lease_is_renewed_by_its_holder_alone(queue: Queue, jobs: Jobs):
     stale = await queue.next("lost")
     await queue.retry(stale)
     fresh = await queue.next("w")
-    assert not await jobs.beat("a", stale.fence, 5.0)
-    assert await jobs.beat("a", fresh.fence, 5.0)
+    assert (await jobs.beat([("a", stale.fence)], 5.0)).lost == ["a"]
+    assert (await jobs.beat([("a", fresh.fence)], 5.0)).lost == []
+
+
+async def test_a_job_that_nobody_runs_is_given_back_at_the_second_look(queue: Queue, jobs: Jobs):
+    await queue.put(job("a"))
+    held = [await queue.next("w")]
+    assert await queue.tend(held) == []
+    assert await queue.tend([]) == []
+    assert len(await queue.running()) == 1  # it may have been leased this very moment
+    await queue.tend([])
+    assert await order(queue) == ["a"]
+    assert await queue.tend(held) == ["a"]  # whoever believes to hold it is told
+
+
+async def test_a_job_that_is_forgotten_twice_is_given_up(queue: Queue, told: Told):
+    await queue.put(job("a"))
+    for _ in range(2):
+        await queue.next("w")
+        await queue.tend([])
+        await queue.tend([])
+    assert [type(event) for event in told.events[-3:]] == [Crashed, QueueChanged, Filed]
+    assert queue.remaining == 0
+
+
+async def test_what_is_submitted_twice_under_one_key_is_one(queue: Queue):
+    once = Submission(key="k", digest="d")
+    assert await queue.put_all([job("a"), job("b")], once) == ("a", "b")
+    assert await queue.put_all([job("c")], once) == ("a", "b")
+    assert await queue.earlier(once) == ("a", "b")
+    assert await queue.earlier(Submission(key="other")) is None
+    for ask in (queue.put_all([job("c")], Submission(key="k", digest="e")), queue.earlier(Submission("k", "e"))):
+        with pytest.raises(KeyReused):
+            await ask
+    assert await order(queue) == ["a", "b"]
+    assert queue.remaining == 2
+
+
+async def test_of_jobs_submitted_together_all_are_taken_or_none(queue: Queue):
+    await queue.put(job("b"))
+    with pytest.raises(DuplicateJob):
+        await queue.put_all([job("a"), job("b"), job("c")], Submission())
+    assert await order(queue) == ["b"]
+    assert queue.remaining == 1
 
 
 async def test_secrets_reach_the_job_and_are_not_kept_after_it(queue: Queue, jobs: Jobs):

@@ -15,6 +15,7 @@ from execution.dispatch import Dispatch
 from execution.events import (
     Cached,
     Ending,
+    Event,
     Interrupted,
     NodeFinished,
     NodeRef,
@@ -23,7 +24,7 @@ from execution.events import (
     Succeeded,
 )
 from execution.history import History
-from execution.intake import Checks
+from execution.intake import Checks, Prepared
 from execution.intake import Intake as CheckedIntake
 from execution.job import Job
 from execution.known_nodes import KnownNodes
@@ -34,18 +35,23 @@ from execution.queue import Queue
 from execution.spec import Declaration, InputSpec, OutputSpec
 from execution.workers.thread import ThreadWorker
 from execution.workers.worker import Emit, NoAnswer
+from execution.workflow.convert import to_prompt
 from server.app import build
 from server.guard import Access
 from server.hub import Hub
 from server.routes.features import features
 from server.services import Options, Services
+from server.v1.feed import Feed
 from storage.database import Database
 from storage.folders import Folders
 from storage.inputs import Inputs
+from storage.job_list import JobList
 from storage.jobs import Jobs
 from storage.logs import RecentLogs
+from storage.published import Published
 from storage.settings import UserSettings
 from storage.users import Users
+from storage.webhooks import Webhooks
 
 Script = Callable[[Job, Emit, Callable[[], bool]], Ending]
 
@@ -134,7 +140,10 @@ class Intake:
     rejection: PromptRejected | None = None
     node_errors: Mapping[str, NodeErrors] = field(default_factory=dict[str, NodeErrors])
 
-    async def submit(self, body: Mapping[str, Any]) -> Ticket:
+    async def convert(self, file: Mapping[str, Any]) -> dict[str, Any]:
+        return to_prompt(file, DECLARATIONS)
+
+    async def prepare(self, body: Mapping[str, Any]) -> Prepared:
         if self.rejection is not None:
             raise self.rejection
         graph: dict[str, Any] = body["prompt"]
@@ -146,8 +155,12 @@ class Intake:
             extra["client_id"] = body["client_id"]
         number = self.queue.number(body.get("number"), bool(body.get("front")))
         job = Job(body.get("prompt_id", f"job-{number}"), number, graph, outputs, extra)
+        return Prepared(job, self.node_errors)
+
+    async def submit(self, body: Mapping[str, Any]) -> Ticket:
+        job = (await self.prepare(body)).job
         await self.queue.put(job)
-        return Ticket(job.id, number, self.node_errors)
+        return Ticket(job.id, job.number, self.node_errors)
 
 
 @dataclass
@@ -268,9 +281,15 @@ async def built(
     def job_of(id: str) -> Job | None:
         return next((held.job for held in dispatch.running if held.job.id == id), None)
 
+    feed = Feed()
+
+    def publish(event: Event) -> None:
+        hub.publish(event)
+        feed.publish(event)
+
     hub = Hub(job_of, lambda: queue.remaining, features(options.max_upload))
-    queue = Queue(store, hub.publish)
-    dispatch = Dispatch(queue, [worker], hub.publish)
+    queue = Queue(store, publish)
+    dispatch = Dispatch(queue, [worker], publish)
     intake, catalogue = Intake(queue), Catalogue()
     inputs = Inputs(folders.input, folders.output, folders.temp)
     nodes = KnownNodes([worker], base / "nodes.json")
@@ -289,6 +308,10 @@ async def built(
         users=Users(folders.user, multi=multi_user),
         settings=UserSettings(),
         logs=RecentLogs(),
+        jobs=JobList(database),
+        published=Published(database),
+        webhooks=Webhooks(database),
+        feed=feed,
         options=options,
     )
     await queue.open()

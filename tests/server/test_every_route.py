@@ -62,7 +62,7 @@ def filled(path: str, values: list[str], chance: random.Random) -> str:
 
 @pytest.fixture
 async def quiet(tmp_path: Path) -> AsyncIterator[House]:
-    async with built(tmp_path) as made:
+    async with built(tmp_path, checked=True) as made:
         (made.folders.output / "a.png").write_bytes(b"no picture")
         yield made
 

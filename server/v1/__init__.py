@@ -1,0 +1,1 @@
+"""The job API: `/v1`, for programs."""
