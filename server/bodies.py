@@ -41,7 +41,7 @@ async def read_body(request: web.Request) -> bytes:
     most = min(limits.body, request.client_max_size)
     if request.content_length is not None and request.content_length > most:
         raise too_large(most)
-    pieces, pace = bytearray(), _Pace(limits)
+    pieces, pace = bytearray(), Pace(limits)
     while chunk := await pace.within_reason(request.content.readany()):
         pieces += chunk
         pace.check(len(pieces))
@@ -145,7 +145,7 @@ async def pour(source: BodyPartReader | web.Request, write: Callable[[bytes], No
     """Let a body or a part flow to `write` (in a thread), never holding more than a piece of it.
 
     Returns its size. Raises RequestError 413 beyond `limit` bytes, 408 when it stalls."""
-    size, pace = 0, _Pace(limits)
+    size, pace = 0, Pace(limits)
     while True:
         if isinstance(source, BodyPartReader):
             chunk = bytes(await pace.within_reason(source.read_chunk(_CHUNK)))
@@ -160,7 +160,7 @@ async def pour(source: BodyPartReader | web.Request, write: Callable[[bytes], No
         await asyncio.to_thread(write, chunk)
 
 
-class _Pace:
+class Pace:
     """Someone who stops in the middle of a body, or hardly goes on, must not hold a connection and a file for ever."""
 
     def __init__(self, limits: Limits):
@@ -205,9 +205,11 @@ def _float(text: str) -> float:
 def _check_form(value: Any, limits: Limits) -> None:
     """Level by level, so that no stack grows with the data. Raises RequestError 400."""
     level: list[Any] = [value]
-    for _ in range(limits.depth + 1):
+    for depth in range(limits.depth + 1):
         below: list[Any] = []
         for item in level:
+            if depth == limits.depth and isinstance(item, dict | list):
+                raise _too_deep(limits)
             if isinstance(item, dict):
                 known = cast(dict[str, Any], item)
                 if any(len(key) > limits.key for key in known):
@@ -217,10 +219,7 @@ def _check_form(value: Any, limits: Limits) -> None:
                 below += cast(list[Any], item)
             elif isinstance(item, str) and len(item) > limits.text:
                 raise bad("invalid_json", f"The body holds a text longer than {limits.text} characters")
-        if not below:
-            return
         level = below
-    raise _too_deep(limits)
 
 
 def _too_deep(limits: Limits) -> RequestError:

@@ -7,11 +7,13 @@ aiohttp's own time-out (`keep_alive`) holds.
 """
 
 import asyncio
+import logging
 import ssl
 from collections import Counter
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from server.guard import is_loopback
 from server.limits import Limits
@@ -32,7 +34,16 @@ def runner(app: web.Application, limits: Limits, shutdown: float) -> web.AppRunn
         max_line_size=2 * limits.headers,
         max_field_size=2 * limits.headers,
         max_headers=2 * limits.header_count,
+        auto_decompress=False,  # the guard refuses what is compressed; until then nobody looks into it
+        logger=_quiet_log(),
     )
+
+
+def _quiet_log() -> logging.Logger:
+    """aiohttp logs what is no HTTP as an error with its trace; any scanner of ports would fill the log with that."""
+    log = logging.getLogger("server.http")
+    log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+    return log
 
 
 async def listen(

@@ -11,6 +11,9 @@ from torch import Tensor
 NO_MASK = (64, 64)
 """Size of the empty mask of a picture without alpha."""
 
+# What a header may claim before anything is decoded.
+MOST_PIXELS, LONGEST_SIDE, MOST_STRETCHED, MOST_FRAMES = 128_000_000, 32_768, 1000, 512
+
 
 class UnreadableImage(ValueError):
     """A file that should be a picture and is not, or is damaged."""
@@ -71,7 +74,8 @@ def read_picture(file: Any, name: str) -> Picture:
             pixels: list[Tensor] = []
             masks: list[Tensor] = []
             size: tuple[int, int] | None = None
-            for frame in ImageSequence.Iterator(opened):
+            for number, frame in enumerate(ImageSequence.Iterator(opened)):
+                _check(frame.size, number)
                 upright = ImageOps.exif_transpose(frame)
                 size = size or upright.size
                 if upright.size == size:
@@ -90,6 +94,20 @@ def read_picture(file: Any, name: str) -> Picture:
     if full and len(full) < len(masks):  # some frames have alpha: the others are opaque all over
         masks = [m if tuple(m.shape) == tuple(pixels[0].shape[:2]) else torch.zeros_like(full[0]) for m in masks]
     return Picture(torch.stack(pixels), torch.stack(masks))
+
+
+def _check(size: tuple[int, int], number: int) -> None:
+    """Before a frame is decoded: what its header says is not more than anybody means. Raises UnreadableImage."""
+    width, height = size
+    if not width or not height:
+        raise UnreadableImage(f"it is {width} x {height} pixels; there is nothing in it")
+    if width * height > MOST_PIXELS or max(size) > LONGEST_SIDE:
+        limit = f"{MOST_PIXELS:,} pixels and {LONGEST_SIDE:,} on a side"
+        raise UnreadableImage(f"{width} x {height} pixels are over the limit of {limit}")
+    if max(size) > MOST_STRETCHED * min(size):
+        raise UnreadableImage(f"{width} x {height} pixels are longer than {MOST_STRETCHED:,} times their width")
+    if number >= MOST_FRAMES:
+        raise UnreadableImage(f"it has more than {MOST_FRAMES} frames")
 
 
 def read_channel(file: Any, channel: str, name: str) -> Tensor:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from aiohttp.multipart import BodyPartReader
 
-from server.bodies import limits_of, pour, too_large
+from server.bodies import Pace, limits_of, pour, too_large
 from server.pictures import NotAPicture, Pictures
 from server.problems import RequestError, bad, json_response
 from storage.inputs import Inputs, Upload, file_kind
@@ -86,7 +87,8 @@ class UploadRoutes:
         form, parts = Form(), 0
         try:
             reader = await request.multipart()
-            while (part := await reader.next()) is not None:
+            pace = Pace(limits_of(request))
+            while (part := await pace.within_reason(reader.next())) is not None:
                 parts += 1
                 if parts > _MOST_PARTS or not isinstance(part, BodyPartReader):
                     raise bad("invalid_form", f"A form has at most {_MOST_PARTS} plain fields")
@@ -98,7 +100,7 @@ class UploadRoutes:
                     piece = bytearray()
                     await pour(part, piece.extend, min(limit, _LONGEST_FIELD), limits_of(request))
                     form.fields[part.name or ""] = piece.decode("utf-8", "replace")
-        except (ValueError, AssertionError, EOFError) as error:  # a form that breaks its own rules
+        except (ValueError, AssertionError, EOFError, HttpProcessingError) as error:  # a form that breaks its own rules
             raise bad("invalid_form", "The form cannot be read", str(error)[:200]) from None
         return form
 

@@ -237,3 +237,43 @@ def test_a_picture_can_be_read_from_memory():
     Image.new("RGB", (2, 2), "white").save(buffer, "PNG")
     buffer.seek(0)
     assert read_picture(buffer, "it").pixels.min() == 1
+
+
+def picture_that_claims(width: int, height: int) -> bytes:
+    """A BMP whose header says how large it is, and which ends there."""
+    data = bytearray(b"BM" + bytes(52))
+    data[10:18] = (54).to_bytes(4, "little") + (40).to_bytes(4, "little")
+    data[18:26] = width.to_bytes(4, "little") + height.to_bytes(4, "little")
+    data[26:30] = (1).to_bytes(2, "little") + (24).to_bytes(2, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "words"),
+    [
+        (16_000, 8_000, "cannot be read"),  # 128 million pixels, which are not there
+        (16_001, 8_000, "128,008,000|over the limit"),
+        (32_768, 33, "cannot be read"),
+        (32_769, 33, "over the limit"),
+        (1000, 1, "cannot be read"),
+        (1001, 1, "longer than"),
+    ],
+)
+def test_what_a_picture_claims_is_looked_at_before_it_is_decoded(
+    inputs: Inputs, call: Call, width: int, height: int, words: str, recwarn: pytest.WarningsRecorder
+):
+    (inputs.root("input") / "claims.bmp").write_bytes(picture_that_claims(width, height))
+    with pytest.raises(ValueError, match=words):
+        call("LoadImage", image="claims.bmp")
+
+
+@pytest.mark.parametrize(("frames", "fine"), [(511, True), (512, True), (513, False)])
+def test_an_animation_may_have_so_many_frames(inputs: Inputs, call: Call, frames: int, fine: bool):
+    name = store(
+        inputs, Image.new("L", (2, 2)), "a.tiff", save_all=True, append_images=[Image.new("L", (2, 2))] * (frames - 1)
+    )
+    if fine:
+        assert len(call("LoadImage", image=name)[0]) == frames
+        return
+    with pytest.raises(ValueError, match="more than 512 frames"):
+        call("LoadImage", image=name)
