@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "launch": (OURS - {"launch"}, {"psutil", "yaml", "tqdm", "torch", "aiohttp"}),
     # How the starter model was made; a user of the library like any other.
-    "training": ({"diffusion"}, {"torch", "numpy", "PIL", "safetensors", "tqdm"}),
+    "training": ({"diffusion"}, {"torch", "numpy", "PIL", "safetensors", "tqdm", "transformers"}),
 }
 # Of `execution`, nodes see only what a node is and what it may touch while it runs.
 NODES_MAY_SEE = {"execution.spec", "execution.context"}

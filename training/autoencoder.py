@@ -1,40 +1,44 @@
 """Stage one: a KL autoencoder, eight times smaller on a side, with four channels (arXiv:2112.10752).
 
-    python -m training.autoencoder --folder runs/autoencoder --pictures runs/pictures
-
 Pictures are flat areas and edges, so the loss is the absolute error of pixels and of their differences; the weight of
 the KL term only keeps the latent from drifting. The published scale of the latent space is part of the layout, so the
 finished network is rescaled to it rather than the layout to the network.
-"""
 
-import argparse
-from collections.abc import Mapping
-from pathlib import Path
+The published layout normalises in 32 groups. A plain picture keeps its colour through a norm only if a group has three
+channels or more: of one channel nothing is left, of two their order. So no level here is narrower than 96.
+"""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from diffusion import latents
 from diffusion.models.autoencoder import AutoencoderConfig, AutoencoderKL
-from training.pictures import World, batches, drawn
-from training.progress import Average, Stage, warm_then_cosine
+from training.pictures import batches
+from training.progress import Average, Losses, Stage, lean, warm_then_cosine
+from training.run import Run
 
-CONFIG = AutoencoderConfig(latent_channels=4, widths=(32, 64, 96, 128), blocks=1, quantised=True)
+CONFIG = AutoencoderConfig(latent_channels=4, widths=(96, 96, 96, 96), blocks=1, quantised=True)
+STEPS, BATCH, RATE = 12_000, 8, 8e-4
+CROP = 128
+"""Pixels that are learned at a time."""
 KL_WEIGHT = 1e-6
+SPREAD = -12.0
+"""Logarithm of the variance that the finished encoder says its latent has."""
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:
     """uint8 (B, H, W, 3) → float32 (B, 3, H, W), -1…1."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def differences(x: Tensor) -> tuple[Tensor, Tensor]:
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
 
 
-def losses(network: AutoencoderKL, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+def losses(network: AutoencoderKL, x: Tensor, noise: Tensor) -> Losses:
     """x: (B, 3, H, W), -1…1. noise: standard normal, of the latent's shape."""
     mean, log_variance = network.quant_conv(network.encoder(x)).chunk(2, dim=1)
     log_variance = log_variance.clamp(-30, 20)
@@ -49,7 +53,7 @@ def losses(network: AutoencoderKL, x: Tensor, noise: Tensor) -> dict[str, Tensor
     }
 
 
-def total(parts: Mapping[str, Tensor]) -> Tensor:
+def total(parts: Losses) -> Tensor:
     return parts["pixels"] + 2 * parts["squares"] + parts["edges"] + KL_WEIGHT * parts["kl"]
 
 
@@ -62,64 +66,73 @@ def psnr(network: AutoencoderKL, x: Tensor) -> float:
 
 
 @torch.no_grad()
-def rescale(network: AutoencoderKL, x: Tensor) -> None:
-    """Give the latent, channel by channel, mean 0 and the deviation that the published scale turns into 1.
+def settle(network: AutoencoderKL, x: Tensor) -> None:
+    """Turn the latent space into the published one, as far as a linear map can; pictures do not change.
 
-    The 1x1 convolutions around the latent take it up, so that pictures do not change.
+    Channels get mean 0, the deviation that the published scale turns into 1, and no correlation. The rotation that is
+    left free is the one under which the published preview factors show the right colours (orthogonal Procrustes).
+    The encoder's own spread, tiny by now, becomes a constant. The 1x1 convolutions around the latent take it all up.
+    x: pictures as in `losses`, many.
     """
-    mean = network.quant_conv(network.encoder(x)).chunk(2, dim=1)[0]
-    centre = mean.mean(dim=(0, 2, 3))
-    factor = 1 / (latents.SD15.scale * mean.std(dim=(0, 2, 3)))
-    channels = len(centre)
     before, after = network.quant_conv, network.post_quant_conv
     assert before.bias is not None
     assert after.bias is not None
-    after.bias += (after.weight[:, :, 0, 0] * centre).sum(1)
-    after.weight /= factor[None, :, None, None]
-    before.bias[:channels] = (before.bias[:channels] - centre) * factor
-    before.weight[:channels] *= factor[:, None, None, None]
-    before.bias[channels:] += 2 * factor.log()
+    latent = network.quant_conv(network.encoder(x)).chunk(2, dim=1)[0]
+    colors = F.interpolate(x, latent.shape[-2:], mode="area").movedim(1, -1).flatten(0, 2).double()
+    flat = latent.movedim(1, -1).flatten(0, 2).double()
+    centre = flat.mean(0)
+    values, vectors = torch.linalg.eigh(torch.cov(flat.T))
+    white = vectors @ torch.diag(values.rsqrt()) @ vectors.T
+    factors = torch.tensor(latents.SD15.preview_factors, dtype=torch.float64, device=x.device)
+    shown = white @ (flat - centre).T @ (colors - colors.mean(0)) / len(flat)
+    left, _, right = torch.linalg.svd(factors @ shown.T)
+    turn = (left @ right @ white / latents.SD15.scale).to(x.dtype)
+    centre = centre.to(x.dtype)
+    channels = len(centre)
+    after.bias += after.weight[:, :, 0, 0] @ centre
+    after.weight[:, :, 0, 0] = after.weight[:, :, 0, 0] @ torch.linalg.inv(turn)
+    before.bias[:channels] = turn @ (before.bias[:channels] - centre)
+    before.weight[:channels, :, 0, 0] = turn @ before.weight[:channels, :, 0, 0]
+    before.weight[channels:] = 0
+    before.bias[channels:] = SPREAD
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--folder", type=Path, required=True, help="state and losses of this run")
-    parser.add_argument("--pictures", type=Path, required=True, help="where drawn pictures are kept")
-    parser.add_argument("--count", type=int, default=6000, help="pictures to draw")
-    parser.add_argument("--size", type=int, default=256, help="pixels of their sides")
-    parser.add_argument("--crop", type=int, default=128, help="pixels that are learned at a time")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=12_000)
-    parser.add_argument("--rate", type=float, default=8e-4)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-
-    torch.manual_seed(arguments.seed)
-    pictures = drawn(World(arguments.seed), arguments.count, arguments.size, arguments.pictures)
-    judged = to_tensor(drawn(World(arguments.seed, held_out=True), 32, arguments.size, arguments.pictures))
-    network = AutoencoderKL(CONFIG)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=arguments.rate, betas=(0.9, 0.95), weight_decay=1e-4)
+def train(run: Run) -> bool:
+    """Learn, settle and write the network; False if the deadline came first."""
+    torch.manual_seed(run.seed)
+    steps, batch, device = run.steps or STEPS, run.batch or BATCH, run.device
+    pictures, judged = run.pictures(), to_tensor(run.judged()).to(device)
+    network = AutoencoderKL(CONFIG).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=1e-4)
     average = Average(network)
-    stage = Stage(arguments.folder, network, optimizer, average)
+    stage = Stage(run.autoencoder.parent, network, optimizer, average, deadline=run.deadline)
     stage.resume()
-    source = batches(len(pictures), arguments.batch, arguments.seed, stage.step)
+    source = batches(len(pictures), batch, run.seed, stage.step)
+    crop = min(CROP, run.size)
 
-    def learn(step: int) -> Mapping[str, float]:
-        rng = np.random.default_rng((arguments.seed, step, 9))
-        top, left = rng.integers(0, arguments.size - arguments.crop + 1, 2)
-        numbers = np.sort(next(source))
-        cut = pictures[numbers, top : top + arguments.crop, left : left + arguments.crop]
-        x = to_tensor(cut)
-        noise = torch.randn(len(x), 4, arguments.crop // 8, arguments.crop // 8)
-        parts = losses(network, x, noise)
+    def learn(number: int) -> Losses:
+        rng = np.random.default_rng((run.seed, number, 9))
+        top, left = rng.integers(0, run.size - crop + 1, 2)
+        cut = pictures[np.sort(next(source)), top : top + crop, left : left + crop]
+        x = to_tensor(cut).to(device)
+        noise = torch.randn(len(x), 4, crop // 8, crop // 8, device=device)
+        with lean(device):
+            parts = losses(network, x, noise)
         total(parts).backward()
-        shown = {name: float(value.detach()) for name, value in parts.items()}
-        if step % 500 == 499:
-            print(f"\nstep {step + 1}: {psnr(average.network, judged):.2f} dB on held-out pictures", flush=True)
-        return shown
+        if number % 500 == 499:
+            print(f"\nstep {number + 1}: {psnr(average.network, judged):.2f} dB on held-out pictures", flush=True)
+        return parts
 
-    stage.run(arguments.steps, learn, warm_then_cosine(arguments.rate, arguments.steps))
+    if not stage.run(steps, learn, warm_then_cosine(RATE, steps)):
+        return False
+    settle(average.network, judged)
+    tensors = average.network.state_dict()
+    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, run.autoencoder)
+    return True
 
 
-if __name__ == "__main__":
-    main()
+def load(run: Run) -> AutoencoderKL:
+    """What `train` wrote."""
+    network = AutoencoderKL(CONFIG)
+    network.load_state_dict(load_file(run.autoencoder))
+    return network.to(run.device).eval().requires_grad_(False)
