@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from diffusion.families.family import Family
 from diffusion.families.image_vector import ImageStatistics
 from diffusion.families.prediction import PredictionSpec
+from diffusion.families.text_encoders import Padding
 from diffusion.latents import LatentFormat
 from diffusion.patches.hooks import ModelHooks
+from diffusion.text.tokenizers import TextTokenizer
 
 
 class WeightPatch(Protocol):
@@ -71,6 +73,10 @@ class TextEncoders:
     """By encoder."""
     stop_at_layer: int | None = None
     """Counted from the end: -1 is the last layer; None is the family's usual one ("clip skip")."""
+    tokenizers: Mapping[str, TextTokenizer] = field(default_factory=lambda: MappingProxyType({}))
+    """By encoder, of those other than CLIP."""
+    padding: Padding | None = None
+    """How far prompts are padded, other than the family does it."""
     source: str = ""
 
     def with_patches(self, encoder: str, *patches: WeightPatch) -> Self:
@@ -97,7 +103,9 @@ class ControlNet:
     """A network that turns a picture into residuals for a diffusion network."""
 
     network: nn.Module
-    """Called as `network(x, timesteps, context, y, hint) -> Control`."""
+    """Called as `network(x, timesteps, context, y, hint) -> Control`, with the network's further inputs by name."""
     family: Family[Any] | None = None
     """The model line whose networks it controls, where that is known."""
+    hints: LatentFormat | None = None
+    """The latent space of its hints; None where they are pictures."""
     source: str = ""

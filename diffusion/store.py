@@ -6,10 +6,10 @@ longer. A file that was replaced on disk is read again: networks are known by pa
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
 
 import torch
@@ -20,7 +20,7 @@ from diffusion.checkpoints.control import DIFFERENCE, added_to, find_controlnet
 from diffusion.checkpoints.describe import describe
 from diffusion.checkpoints.errors import CheckpointError
 from diffusion.checkpoints.folder import open_folder
-from diffusion.checkpoints.layouts.clip import clip_table, is_clip_text
+from diffusion.checkpoints.layouts.text import text_table
 from diffusion.checkpoints.packing import held_in, unpacked
 from diffusion.checkpoints.precision import in_dtype
 from diffusion.checkpoints.read import Checkpoint, file_identity, open_checkpoint
@@ -31,6 +31,7 @@ from diffusion.checkpoints.recognise import (
     Parts,
     find_autoencoder,
     take_apart,
+    tokenizer_in,
 )
 from diffusion.checkpoints.rename import convert
 from diffusion.checkpoints.sidecar import says_v
@@ -43,14 +44,18 @@ from diffusion.checkpoints.single import (
     find_tiny_autoencoder,
     find_upscaler,
 )
-from diffusion.families.text_encoders import TextEncoderSpec
+from diffusion.checkpoints.weights import Source
+from diffusion.families.family import Family
+from diffusion.families.text_encoders import EncoderKind, TextEncoderSpec
 from diffusion.handles import Autoencoder, ControlNet, Model, TextEncoders
 from diffusion.latents import LatentFormat
 from diffusion.models.autoencoder import AutoencoderKL, read_autoencoder_config
 from diffusion.models.taesd import TinyAutoencoder
 from diffusion.patches.lora.file import LoraFile, open_lora
-from diffusion.text.clip import TextEncoderError, build_clip
+from diffusion.text.build import build_text_encoder
 from diffusion.text.kinds import family_for, spec_of, tell_apart
+from diffusion.text.networks import TextEncoderError
+from diffusion.text.tokenizers import LazyTokenizer, TokenizerFolders
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,13 @@ class Loaded(NamedTuple):
 class ModelStore:
     """Opens weights files and hands out handles. Safe to share between threads; one file is loaded at a time."""
 
-    def __init__(self, precision: Precision | None = None, keep: int = 4):
-        """keep: how many networks stay in memory although nobody holds a handle around them."""
+    def __init__(self, precision: Precision | None = None, keep: int = 4, tokenizers: TokenizerFolders | None = None):
+        """keep: how many networks stay in memory although nobody holds a handle around them.
+
+        tokenizers: where those of text encoders are that do not bring their own.
+        """
         self.precision = precision or Precision()
+        self.tokenizers = tokenizers or TokenizerFolders()
         self._networks: WeakValueDictionary[Hashable, nn.Module] = WeakValueDictionary()
         self._loras: WeakValueDictionary[Hashable, LoraFile] = WeakValueDictionary()
         self._recent: deque[nn.Module] = deque(maxlen=keep)
@@ -94,13 +103,9 @@ class ModelStore:
         parts = take_apart(open_folder(path) if path.is_dir() else open_checkpoint(path))
         family = parts.recognised.family
         text = {spec.name: parts.text_encoders.get(spec.name) for spec in family.text_encoders}
-        networks = {
-            name: self._text_encoder(parts.checkpoint, spec_of(family, name), found)
-            for name, found in text.items()
-            if found is not None
-        }
-        complete = networks and len(networks) == len(family.text_encoders)
-        encoders = TextEncoders(networks, family, source=str(path)) if complete else None
+        there = {name: (parts.checkpoint, found) for name, found in text.items() if found is not None}
+        complete = there and (family.some_text_encoders or len(there) == len(family.text_encoders))
+        encoders = self._text_encoders(family, there, str(path)) if complete else None
         autoencoder = self._autoencoder(parts.checkpoint, parts.autoencoder) if parts.autoencoder else None
         return Loaded(self._model(parts), encoders, autoencoder)
 
@@ -109,19 +114,34 @@ class ModelStore:
         path = Path(path)
         return self._model(take_apart(open_folder(path) if path.is_dir() else open_checkpoint(path)), dtype)
 
-    def text_encoders(self, paths: Sequence[str | Path]) -> TextEncoders:
-        """Text encoders from files of their own, one file each; together they tell which model line reads them."""
+    def text_encoders(self, paths: Sequence[str | Path], loader_type: str | None = None) -> TextEncoders:
+        """Text encoders from files of their own, one file each; together they tell which model line reads them.
+
+        loader_type: the line as the menus of loaders call it, for encoders that several lines read.
+        """
         opened = [self._alone(Path(path)) for path in paths]
-        names = tell_apart([found.weights.shapes for _, found in opened])
-        family = family_for(names)
+        names = tell_apart([(kind, found.weights.shapes) for kind, _, found in opened])
+        family = family_for(names, loader_type)
         listed = " and ".join(names)
         if family is None or len(set(names)) != len(names):
             raise CheckpointError(Path(paths[0]), f"no supported model line reads {listed}")
-        networks = {
-            name: self._text_encoder(checkpoint, spec_of(family, name), found)
-            for name, (checkpoint, found) in zip(names, opened, strict=True)
+        there = {name: (checkpoint, found) for name, (_, checkpoint, found) in zip(names, opened, strict=True)}
+        return self._text_encoders(family, there, ", ".join(map(str, paths)))
+
+    def _text_encoders(
+        self, family: Family[Any], there: Mapping[str, tuple[Checkpoint, Found]], source: str
+    ) -> TextEncoders:
+        specs = {name: spec_of(family, name) for name in there}
+        networks = {name: self._text_encoder(file, specs[name], found) for name, (file, found) in there.items()}
+        tokenizers = {
+            name: self._tokenizer(specs[name].tokenizer, found.tokenizer)
+            for name, (_, found) in there.items()
+            if specs[name].kind != "clip"
         }
-        return TextEncoders(networks, family, source=", ".join(map(str, paths)))
+        return TextEncoders(networks, family, tokenizers=tokenizers, source=source)
+
+    def _tokenizer(self, name: str, embedded: Source | None) -> LazyTokenizer:
+        return LazyTokenizer(lambda: self.tokenizers.open(name, None if embedded is None else embedded.fetch()))
 
     def vae(self, path: str | Path) -> Autoencoder:
         """An autoencoder from a file of its own, in any layout, or that of a whole checkpoint.
@@ -174,7 +194,8 @@ class ModelStore:
         found = find_controlnet(checkpoint)
         dtype = self.precision.network
         if DIFFERENCE not in checkpoint.weights:
-            return ControlNet(self._single(found.network, dtype, checkpoint), found.family, source=str(path))
+            network = self._single(found.network, dtype, checkpoint)
+            return ControlNet(network, found.family, found.hints, source=str(path))
         if base is None:
             raise CheckpointError(checkpoint.path, "holds differences to a model; load it together with that model")
         # It makes another network for each model, so it is not shared.
@@ -225,21 +246,22 @@ class ModelStore:
             source=str(checkpoint.path),
         )
 
-    def _alone(self, path: Path) -> tuple[Checkpoint, Found]:
+    def _alone(self, path: Path) -> tuple[EncoderKind, Checkpoint, Found]:
         checkpoint = open_checkpoint(path)
+        weights = checkpoint.weights
         for prefix in ("", *TEXT_PREFIXES):
-            inner = checkpoint.weights.under(prefix)
-            if is_clip_text(inner.shapes):
-                table = clip_table(inner.shapes)
-                return checkpoint, Found(convert(inner, table), prefix, table)
-        raise CheckpointError(path, f"this looks like {_what(checkpoint)}; expected a CLIP text encoder")
+            inner = weights.under(prefix)
+            if told := text_table(inner.shapes):
+                kind, table = told
+                return kind, checkpoint, Found(convert(inner, table), prefix, table, tokenizer_in(weights, prefix))
+        raise CheckpointError(path, f"this looks like {_what(checkpoint)}; expected a text encoder")
 
     def _text_encoder(self, checkpoint: Checkpoint, spec: TextEncoderSpec, found: Found) -> nn.Module:
         dtype = self.precision.text_encoders
 
         def build() -> nn.Module:
             try:
-                return build_clip(held_in(found.weights, dtype, torch.float16), spec)
+                return build_text_encoder(held_in(found.weights, dtype, torch.float16), spec)
             except TextEncoderError as error:
                 raise CheckpointError(checkpoint.path, str(error)) from error
 

@@ -13,10 +13,12 @@ from compat.packs import load_packs
 from compat.prompt_server import PromptServer
 from compat.world import World
 from diffusion.store import ModelStore, Precision
+from diffusion.text.tokenizers import TokenizerFolders
 from execution.cache import Cache, CacheMode, KeepBytes, KeepCount, KeepLastPrompt, KeepNothing
 from execution.engine import GraphEngine
 from execution.executor import Executor
 from launch.flags import flags
+from launch.folders import TOKENIZERS
 from launch.settings import Caching, Devices, Packs, Settings
 from launch.system import system
 from nodes.catalogue import all_nodes
@@ -37,7 +39,8 @@ def build_engine(settings: Settings, folders: Folders, door: Path | None = None)
     door: a private folder for the socket at which packs answer requests; None where nobody sends any."""
     inputs = Inputs(folders.input, folders.output, folders.temp)
     outputs = Outputs(folders.output, folders.temp, disable_metadata=not settings.metadata)
-    store = ModelStore(precision(settings.devices))
+    tokenizers = TokenizerFolders((*folders.directories("text_encoders"), folders.models / TOKENIZERS))
+    store = ModelStore(precision(settings.devices), tokenizers=tokenizers)
     nodes = {spec.id: spec for spec in all_nodes()}
     capabilities: dict[type, object] = {
         Inputs: inputs,

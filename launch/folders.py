@@ -9,6 +9,9 @@ import yaml
 from launch.settings import Paths
 from storage.folders import ExtraPaths, Folders
 
+TOKENIZERS = "tokenizers"
+"""Beneath the folder of models: where `fetch` puts the tokenisers of text encoders."""
+
 
 class BadModelPaths(ValueError):
     """A file of extra model paths cannot be used. The text names the file, the place and what was expected."""

@@ -16,6 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from launch.commands.run import run
 
             return run(words[1:], HOME)
+        case ["fetch"]:
+            from launch.commands.fetch import fetch
+
+            return fetch(words[1:], HOME)
         case ["worker"]:
             from launch.commands.worker import worker
 

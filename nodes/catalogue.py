@@ -6,9 +6,11 @@ from typing import Any
 from execution.spec import NodeSpec
 from nodes import (
     conditioning,
+    conditioning_transformers,
     controlnet,
     gligen,
     guidance,
+    guidance_layers,
     guiders,
     image,
     image_animation,
@@ -41,9 +43,11 @@ from nodes.signature import DeclarationError
 
 MODULES: tuple[ModuleType, ...] = (
     conditioning,
+    conditioning_transformers,
     controlnet,
     gligen,
     guidance,
+    guidance_layers,
     guiders,
     image,
     image_animation,

@@ -61,6 +61,36 @@ def control_net_apply_advanced(
     """
     if strength == 0:
         return positive, negative
-    link = ControlLink(control_net, image, strength, start_percent, end_percent)
+    link = ControlLink(control_net, image, strength, start_percent, end_percent, vae=vae)
+    positive, negative = controlled(link, False, positive, negative)
+    return positive, negative
+
+
+@node(
+    "ControlNetApplySD3",
+    category="conditioning/controlnet",
+    title="Apply Controlnet with VAE",
+    modern=True,
+    deprecated=True,
+)
+def control_net_apply_sd3(
+    *,
+    positive: Conditioning,
+    negative: Conditioning,
+    control_net: ControlNet,
+    vae: Vae,
+    image: Image,
+    strength: Strength = 1.0,
+    start_percent: Percent = 0.0,
+    end_percent: Percent = 1.0,
+) -> tuple[Annotated[Conditioning, Out("positive")], Annotated[Conditioning, Out("negative")]]:
+    """Guide by a picture, through a network that sees it as a latent.
+
+    start_percent: when in the sampling it begins to guide.
+    end_percent: and when it stops.
+    """
+    if strength == 0:
+        return positive, negative
+    link = ControlLink(control_net, image, strength, start_percent, end_percent, vae=vae)
     positive, negative = controlled(link, False, positive, negative)
     return positive, negative

@@ -15,6 +15,7 @@ PIXELS_PER_CELL = 8
 CHANNELS = 4
 
 Side = Annotated[int, Number(16, 16384, step=8)]
+Side16 = Annotated[int, Number(16, 16384, step=16)]
 Offset = Annotated[int, Number(0, 16384, step=8)]
 Method = Annotated[str, Choice(["nearest-exact", "bilinear", "area", "bicubic", "bislerp"])]
 QUARTERS = {"none": 0, "90 degrees": 1, "180 degrees": 2, "270 degrees": 3}
@@ -29,6 +30,14 @@ def empty_latent_image(
     if min(cells) < 1:
         raise ValueError(f"expected at least {PIXELS_PER_CELL} × {PIXELS_PER_CELL} pixels, got {width} × {height}")
     return {"samples": torch.zeros(batch_size, CHANNELS, *cells)}
+
+
+@node("EmptySD3LatentImage", category="latent/sd3", modern=True)
+def empty_sd3_latent_image(
+    *, width: Side16 = 1024, height: Side16 = 1024, batch_size: Annotated[int, Number(1, 4096)] = 1
+) -> Latent:
+    """A latent of zeros for models with sixteen channels: SD3, Flux and their relatives."""
+    return {"samples": torch.zeros(batch_size, 16, height // PIXELS_PER_CELL, width // PIXELS_PER_CELL)}
 
 
 @node("LatentUpscale", category="latent", title="Upscale Latent")

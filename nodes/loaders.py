@@ -139,8 +139,11 @@ def clip_loader(
     folders: Given[Folders],
     store: Given[ModelStore],
 ) -> Clip:
-    """Load a text encoder alone. The file itself says which one it is."""
-    return store.text_encoders([find(folders, "text_encoders", clip_name)])
+    """Load a text encoder alone. The file itself says which one it is.
+
+    type: which line of models it is for, where several read the same encoder.
+    """
+    return store.text_encoders([find(folders, "text_encoders", clip_name)], type)
 
 
 @clip_loader.fingerprint
@@ -159,12 +162,30 @@ def dual_clip_loader(
     store: Given[ModelStore],
 ) -> Clip:
     """Load two text encoders that one model reads together, in any order."""
-    return store.text_encoders([find(folders, "text_encoders", name) for name in (clip_name1, clip_name2)])
+    return store.text_encoders([find(folders, "text_encoders", name) for name in (clip_name1, clip_name2)], type)
 
 
 @dual_clip_loader.fingerprint
 def _(*, clip_name1: str, clip_name2: str, folders: Folders) -> object:
     return [stamp(find(folders, "text_encoders", name)) for name in (clip_name1, clip_name2)]
+
+
+@node("TripleCLIPLoader", category="advanced/loaders", modern=True)
+def triple_clip_loader(
+    *,
+    clip_name1: TextEncoderFile,
+    clip_name2: TextEncoderFile,
+    clip_name3: TextEncoderFile,
+    folders: Given[Folders],
+    store: Given[ModelStore],
+) -> Clip:
+    """Load the three text encoders of SD3, in any order."""
+    return store.text_encoders([find(folders, "text_encoders", n) for n in (clip_name1, clip_name2, clip_name3)], "sd3")
+
+
+@triple_clip_loader.fingerprint
+def _(*, clip_name1: str, clip_name2: str, clip_name3: str, folders: Folders) -> object:
+    return [stamp(find(folders, "text_encoders", name)) for name in (clip_name1, clip_name2, clip_name3)]
 
 
 @node("VAELoader", category="loaders", title="Load VAE")

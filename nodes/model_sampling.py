@@ -80,7 +80,7 @@ def model_sampling_sd3(*, model: Model, shift: Shift = 3.0) -> Model:
 
     shift: higher stays longer at high noise.
     """
-    return model.with_prediction(process.flow(shift))
+    return model.with_prediction(process.flow(model.prediction, shift))
 
 
 @node("ModelSamplingAuraFlow", category="advanced/model")
@@ -89,7 +89,7 @@ def model_sampling_aura_flow(*, model: Model, shift: Shift = 1.73) -> Model:
 
     shift: higher stays longer at high noise.
     """
-    return model.with_prediction(process.flow(shift, AURA_FLOW_CLOCK))
+    return model.with_prediction(process.flow(model.prediction, shift, AURA_FLOW_CLOCK))
 
 
 @node("ModelSamplingFlux", category="advanced/model")

@@ -14,7 +14,10 @@ OURS = {"launch", "compat", "server", "nodes", "execution", "storage", "diffusio
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "diffusion": (
         set(),
-        {"torch", "numpy", "safetensors", "transformers", "tokenizers", "einops", "PIL", "torchsde", "scipy"},
+        {
+            *("torch", "numpy", "safetensors", "transformers", "tokenizers", "sentencepiece", "einops", "PIL"),
+            *("torchsde", "scipy"),
+        },
     ),
     "execution": (set(), set()),
     "storage": (set(), {"PIL"}),
@@ -24,7 +27,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         OURS - {"launch", "compat"},
         {"torch", "numpy", "PIL", "aiohttp", "safetensors", "einops", "transformers"},
     ),
-    "launch": (OURS - {"launch"}, {"psutil", "yaml", "tqdm", "torch", "aiohttp"}),
+    "launch": (OURS - {"launch"}, {"psutil", "yaml", "tqdm", "torch", "aiohttp", "huggingface_hub"}),
     # How the starter model was made; a user of the library like any other.
     "training": ({"diffusion"}, {"torch", "numpy", "PIL", "safetensors", "tqdm", "transformers"}),
 }

@@ -9,12 +9,14 @@ from torch import nn
 from diffusion.checkpoints.packing import true_weights
 from diffusion.checkpoints.read import Checkpoint
 from diffusion.checkpoints.single import Buildable, renamed, unexpected
+from diffusion.checkpoints.transformer_control import find_transformer_control
 from diffusion.checkpoints.weights import Source, Weights
 from diffusion.families.diffusers_layout import from_diffusers
 from diffusion.families.family import Family
 from diffusion.families.sd2 import SD2
 from diffusion.families.sd15 import SD15
 from diffusion.families.sdxl import SDXL
+from diffusion.latents import LatentFormat
 from diffusion.models.controlnet import ControlNet, read_controlnet_config
 from diffusion.models.t2i_adapter import T2IAdapter, adapter_from_diffusers, read_t2i_adapter_config
 
@@ -28,6 +30,8 @@ class FoundControl:
     network: Buildable
     family: Family[Any] | None
     """The model line it controls, where that is known."""
+    hints: LatentFormat | None = None
+    """The latent space of its hints; None where they are pictures."""
 
 
 def find_controlnet(checkpoint: Checkpoint) -> FoundControl:
@@ -39,10 +43,12 @@ def find_controlnet(checkpoint: Checkpoint) -> FoundControl:
     if config := read_controlnet_config(weights.shapes):
         family = SDXL if config.vector_width else SD2 if config.linear_projection else SD15
         return FoundControl(Buildable("ControlNet", weights, lambda: ControlNet(config)), family)
+    if found := find_transformer_control(weights):
+        return FoundControl(found.network, found.family, found.hints)
     adapter = renamed(checkpoint.weights, adapter_from_diffusers(checkpoint.weights.shapes))
     if adapter_config := read_t2i_adapter_config(adapter.shapes):
         return FoundControl(Buildable("T2I-Adapter", adapter, lambda: T2IAdapter(adapter_config)), None)
-    raise unexpected(checkpoint, "a ControlNet for SD 1.x, 2.x or SDXL, or a T2I-Adapter")
+    raise unexpected(checkpoint, "a ControlNet for SD 1.x, 2.x, SDXL, SD3 or Flux, or a T2I-Adapter")
 
 
 def added_to(difference: Weights, network: nn.Module) -> Weights:

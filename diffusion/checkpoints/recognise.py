@@ -8,13 +8,15 @@ from typing import Any
 from diffusion.checkpoints.describe import describe
 from diffusion.checkpoints.errors import CheckpointError
 from diffusion.checkpoints.header import Shape
+from diffusion.checkpoints.joins import joined
 from diffusion.checkpoints.layouts.autoencoder import autoencoder_table
-from diffusion.checkpoints.layouts.clip import clip_table, is_clip_text
+from diffusion.checkpoints.layouts.text import text_table
 from diffusion.checkpoints.read import Checkpoint
 from diffusion.checkpoints.rename import Part, Table, convert
-from diffusion.checkpoints.weights import Weights
+from diffusion.checkpoints.weights import Source, Weights
 from diffusion.families.family import Family
 from diffusion.families.registry import FAMILIES, Recognised, recognise
+from diffusion.text.tokenizers import EMBEDDED
 
 NETWORK_PREFIXES = ("model.diffusion_model.", "model.model.", "net.")
 AUTOENCODER_PREFIXES = ("first_stage_model.", "vae.")
@@ -25,6 +27,7 @@ TEXT_PREFIXES = (
     "conditioner.embedders.0.model.",
     "text_encoders.clip_l.transformer.",
     "text_encoders.clip_g.transformer.",
+    "text_encoders.t5xxl.transformer.",
 )
 
 
@@ -36,6 +39,8 @@ class Found:
     prefix: str = ""
     table: Table = field(default_factory=dict[str, Any])
     """The file's names, without the prefix -> ours."""
+    tokenizer: Source | None = None
+    """Of a text encoder whose file brings its own."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +87,18 @@ def take_apart(checkpoint: Checkpoint) -> Parts:
     prefix = network_prefix(weights.shapes)
     inner = weights.under(prefix)
     recognised = recognised_in(checkpoint, inner.shapes)
-    table = _network_table(inner, recognised)
-    network = Found(convert(inner, table), prefix, table)
+    network = _network(inner, prefix, recognised)
     text = _text_encoders(weights, recognised.family) if prefix else {}
     autoencoder = find_autoencoder(weights, AUTOENCODER_PREFIXES) if prefix else None
     return Parts(checkpoint, recognised, network, text, autoencoder, _markers(weights, prefix))
 
 
-def _network_table(inner: Weights, recognised: Recognised) -> Table:
+def _network(inner: Weights, prefix: str, recognised: Recognised) -> Found:
+    if recognised.joins:
+        return Found(joined(inner, recognised.joins), prefix)
     names = recognised.names or {name: name for name in inner}
-    return {theirs: (Part(ours),) for theirs, ours in names.items()}
+    table = {theirs: (Part(ours),) for theirs, ours in names.items()}
+    return Found(convert(inner, table), prefix, table)
 
 
 def _text_encoders(weights: Weights, family: Family[Any]) -> dict[str, Found]:
@@ -99,11 +106,17 @@ def _text_encoders(weights: Weights, family: Family[Any]) -> dict[str, Found]:
     for spec in family.text_encoders:
         for prefix in (*spec.prefixes, *_other_prefixes(spec.name, family)):
             inner = weights.under(prefix)
-            if is_clip_text(inner.shapes):
-                table = clip_table(inner.shapes)
-                found[spec.name] = Found(convert(inner, table), prefix, table)
+            told = text_table(inner.shapes)
+            if told is not None and told[0] == spec.kind:
+                found[spec.name] = Found(convert(inner, told[1]), prefix, told[1], tokenizer_in(weights, prefix))
                 break
     return found
+
+
+def tokenizer_in(weights: Weights, prefix: str) -> Source | None:
+    """The tokeniser's own file, as a tensor of bytes beside the text encoder behind this prefix, where there is one."""
+    places = (prefix, prefix.removesuffix("transformer."))
+    return next((s for place in places if (s := weights.sources.get(place + EMBEDDED)) is not None), None)
 
 
 def _other_prefixes(encoder: str, family: Family[Any]) -> Sequence[str]:

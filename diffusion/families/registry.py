@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from diffusion.checkpoints.joins import Joins, joined_shapes
 from diffusion.families.family import Family, Shapes
+from diffusion.families.flux import FLUX
 from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT, SD2_UNCLIP
+from diffusion.families.sd3 import SD3
 from diffusion.families.sd15 import INSTRUCT_PIX2PIX, SD15, SD15_INPAINT
 from diffusion.families.sdxl import SDXL, SDXL_INPAINT, SDXL_INSTRUCT_PIX2PIX, SDXL_REFINER
 
@@ -21,6 +24,8 @@ FAMILIES: tuple[Family[Any], ...] = (
     SDXL_INPAINT,
     SDXL_INSTRUCT_PIX2PIX,
     SDXL_REFINER,
+    SD3,
+    FLUX,
 )
 
 
@@ -30,7 +35,9 @@ class Recognised:
     config: Any
     """What `family.build` takes."""
     names: Mapping[str, str] | None = None
-    """The file's names -> the network's; None where they are the same."""
+    """The file's names -> the network's; None where they are the same, or:"""
+    joins: Joins | None = None
+    """The network's names -> the pieces of which the file makes them."""
 
 
 def recognise(shapes: Shapes) -> Recognised | None:
@@ -42,11 +49,15 @@ def recognise(shapes: Shapes) -> Recognised | None:
         if (config := family.recognise(shapes)) is not None:
             return Recognised(family, config)
     for layout in dict.fromkeys(layout for family in FAMILIES for layout in family.layouts):
-        names = layout.names(shapes)
-        if names is None:
+        names = layout.names(shapes) if layout.names else None
+        joins = layout.joins(shapes) if layout.joins else None
+        if names is not None:
+            renamed: Shapes = {ours: shapes[theirs] for theirs, ours in names.items()}
+        elif joins:
+            renamed = joined_shapes(joins, shapes)
+        else:
             continue
-        renamed = {ours: shapes[theirs] for theirs, ours in names.items()}
         for family in FAMILIES:
             if layout in family.layouts and (config := family.recognise(renamed)) is not None:
-                return Recognised(family, config, names)
+                return Recognised(family, config, names, joins)
     return None

@@ -1,9 +1,9 @@
 """Stable Diffusion 1.x (arXiv:2112.10752), its inpainting model and InstructPix2Pix (arXiv:2211.09800)."""
 
 from diffusion import latents
-from diffusion.families.family import Family
+from diffusion.families.family import Family, always
 from diffusion.families.text_encoders import TextEncoderSpec
-from diffusion.families.unet import DIFFUSERS, EPS, always, recognise_unet
+from diffusion.families.unet import DIFFUSERS, EPS, recognise_unet
 from diffusion.models.unet import UNet
 from diffusion.models.unet_config import UNetConfig
 

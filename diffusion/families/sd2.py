@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 
 from diffusion import latents
-from diffusion.families.family import Family, Tensors, Variant
+from diffusion.families.family import Family, Tensors, Variant, always
 from diffusion.families.image_vector import ImageStatistics
 from diffusion.families.text_encoders import TextEncoderSpec
-from diffusion.families.unet import DIFFUSERS, EPS, V, always, attends_on_first_level, recognise_unet
+from diffusion.families.unet import DIFFUSERS, EPS, V, attends_on_first_level, recognise_unet
 from diffusion.models.unet import UNet
 from diffusion.models.unet_config import UNetConfig
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 from torch import Tensor
 
 from diffusion import latents
-from diffusion.families.family import Family, Tensors, Variant
+from diffusion.families.family import Family, Tensors, Variant, always
 from diffusion.families.prediction import BetaSchedule, EdmSchedule, PredictionSpec
 from diffusion.families.size_vector import SIZE_WIDTH, refiner_vector, sdxl_vector
 from diffusion.families.text_encoders import TextEncoderSpec
-from diffusion.families.unet import DIFFUSERS, EPS, V, always, attends_on_first_level, recognise_unet
+from diffusion.families.unet import DIFFUSERS, EPS, V, attends_on_first_level, recognise_unet
 from diffusion.models.unet import UNet
 from diffusion.models.unet_config import UNetConfig
 

@@ -50,6 +50,11 @@ def refiner_vector(pooled: Tensor, sizes: SizeCondition, role: Role) -> Tensor:
     return _joined(pooled, (sizes.height, sizes.width, sizes.crop_top, sizes.crop_left, score))
 
 
+def pooled_alone(pooled: Tensor, sizes: SizeCondition, role: Role) -> Tensor:
+    """Pooled text as it is, for lines that are told no sizes."""
+    return pooled.float()
+
+
 def _joined(pooled: Tensor, numbers: Sequence[float]) -> Tensor:
     values = torch.tensor(numbers, dtype=torch.float32, device=pooled.device)
     embedded = sinusoidal(values, SIZE_WIDTH).flatten()

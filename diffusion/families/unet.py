@@ -4,19 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from diffusion.families.diffusers_layout import from_diffusers
-from diffusion.families.family import Layout, Shapes, Tensors, Variant
+from diffusion.families.family import Layout, Shapes
 from diffusion.families.prediction import BetaSchedule, PredictionSpec
-from diffusion.latents import LatentFormat
 from diffusion.models.unet_config import UNetConfig, read_unet_config
 
 DIFFUSERS = Layout("diffusers", from_diffusers)
 EPS = PredictionSpec("eps", BetaSchedule())
 V = PredictionSpec("v", BetaSchedule())
-
-
-def always(prediction: PredictionSpec, latent: LatentFormat) -> Callable[[Tensors], Variant]:
-    """For families in which every file is alike."""
-    return lambda tensors: Variant(prediction, latent)
 
 
 def recognise_unet(

@@ -23,6 +23,14 @@ def attention(
     return out.transpose(1, 2).flatten(2).to(dtype)
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The same for heads that are split already: (B, heads, T, D), (B, heads, S, D) to (B, T, heads * D).
+
+    bias: (B, 1, 1, S), added to the scores of each key.
+    """
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(1, 2).flatten(2)
+
+
 def _split(x: Tensor, heads: int) -> Tensor:
     """(B, T, D) to (B, heads, T, D / heads), without a copy."""
     batch, tokens, width = x.shape

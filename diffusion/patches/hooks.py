@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 Role = Literal["positive", "negative"]
-BlockKind = Literal["input", "middle", "output"]
+BlockKind = Literal["input", "middle", "output", "double", "single"]
+"""The parts of a UNet; or the blocks of a transformer with two streams of tokens, and those with one."""
 Attention = Literal["attn1", "attn2"]
 """attn1 is self-attention, attn2 attends to the context; the names are those in the checkpoints."""
 
@@ -66,6 +67,25 @@ class Place:
     kind: BlockKind
     index: int
     transformer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """What passes from block to block of a diffusion transformer."""
+
+    image: Tensor
+    """(B, T, D); in single blocks of networks that join them, the text's tokens come before the picture's."""
+    text: Tensor | None = None
+    """(B, S, D), where the text is a stream of its own."""
+
+
+RunBlock = Callable[[Streams], Streams]
+
+
+class BlockWrapper(Protocol):
+    def __call__(self, block: RunBlock, streams: Streams, info: BlockInfo, /) -> Streams:
+        """Runs instead of a transformer's block; `block(streams)` is the block itself."""
+        ...
 
 
 class EmbHook(Protocol):
@@ -120,6 +140,10 @@ class Control:
     """Added to the skip connection of input block i alone (ControlNet)."""
     middle: Tensor | None = None
     """Added after the middle block."""
+    double: tuple[Tensor | None, ...] = ()
+    """Added to the picture's tokens after double block i of a transformer, (B, T, D)."""
+    single: tuple[Tensor | None, ...] = ()
+    """The same for single blocks."""
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Control":
         """The same residuals, each changed."""
@@ -127,19 +151,38 @@ class Control:
         def each(tensors: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
             return tuple(None if tensor is None else change(tensor) for tensor in tensors)
 
-        return Control(each(self.inputs), each(self.skips), *each((self.middle,)))
+        middle = None if self.middle is None else change(self.middle)
+        return Control(each(self.inputs), each(self.skips), middle, each(self.double), each(self.single))
 
     def __add__(self, other: "Control") -> "Control":
         """Several control networks at once: their residuals are summed."""
+
+        def each(mine: tuple[Tensor | None, ...], theirs: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+            return tuple(_sum(*pair) for pair in zip_longest(mine, theirs))
+
         return Control(
-            tuple(_sum(*pair) for pair in zip_longest(self.inputs, other.inputs)),
-            tuple(_sum(*pair) for pair in zip_longest(self.skips, other.skips)),
+            each(self.inputs, other.inputs),
+            each(self.skips, other.skips),
             _sum(self.middle, other.middle),
+            each(self.double, other.double),
+            each(self.single, other.single),
         )
+
+
+def spread(residuals: tuple[Tensor | None, ...], blocks: int) -> tuple[Tensor | None, ...]:
+    """One residual for each block where a control network has fewer: each serves the same number of blocks in a row."""
+    if not residuals:
+        return (None,) * blocks
+    run = -(-blocks // len(residuals))
+    return tuple(residuals[i // run] for i in range(blocks))
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return b if a is None else a if b is None else a + b
+
+
+Extra = Mapping[str, "Tensor | tuple[Tensor, ...]"]
+"""What some networks take beside the rest, by the names of their arguments; each begins with the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +200,7 @@ class NetworkCall:
     control: Control | None
     hooks: "ModelHooks"
     info: CallInfo
+    extra: Extra = field(default_factory=lambda: MappingProxyType({}))
 
 
 Forward = Callable[[NetworkCall], Tensor]
@@ -187,6 +231,8 @@ class ModelHooks:
     """After it has been kept: changes only what the next block sees."""
     middle_block: tuple[BlockHook, ...] = ()
     output_blocks: tuple[OutputBlockHook, ...] = ()
+    blocks: Mapping[Place, BlockWrapper] = field(default_factory=lambda: MappingProxyType({}))
+    """Around whole blocks of a transformer."""
     attn1_replacements: Mapping[Place, AttentionReplacement] = field(default_factory=lambda: MappingProxyType({}))
     attn2_replacements: Mapping[Place, AttentionReplacement] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -205,6 +251,11 @@ class ModelHooks:
             return None
         exact = found.get(Place(info.kind, info.index, info.transformer))
         return exact or found.get(Place(info.kind, info.index))
+
+    def run_block(self, place: Place, block: RunBlock, streams: Streams, call: CallInfo) -> Streams:
+        """Runs a transformer's block, through its wrapper where it has one."""
+        wrapper = self.blocks.get(place)
+        return block(streams) if wrapper is None else wrapper(block, streams, BlockInfo(call, place.kind, place.index))
 
     def run(self, forward: Forward, call: NetworkCall) -> Tensor:
         """Calls `forward` through all wrappers."""

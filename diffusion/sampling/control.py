@@ -1,17 +1,17 @@
 """Control networks during sampling: which act at a noise level, on what hint, how strongly, and their sum."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from torch import Tensor
 
-from diffusion.handles import ControlNet
+from diffusion.autoencode import encode
+from diffusion.handles import Autoencoder, ControlNet
 from diffusion.images.batch import repeat_to
 from diffusion.images.resize import resize
 from diffusion.models.t2i_adapter import T2IAdapter
-from diffusion.patches.hooks import Control
+from diffusion.patches.hooks import Control, Extra
 from diffusion.sampling.levels import Levels
 
 
@@ -28,6 +28,7 @@ class ControlCall:
     y: Tensor | None
     sigma: float
     levels: Levels
+    extra: Extra = field(default_factory=lambda: MappingProxyType({}))
 
 
 class ControlSource(Protocol):
@@ -49,6 +50,10 @@ class ControlLink:
     start_percent: float = 0.0
     end_percent: float = 1.0
     previous: "ControlSource | None" = None
+    vae: Autoencoder | None = None
+    """For networks whose hints are latents."""
+    encoded: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor], compare=False)
+    """Such hints by size in pixels: every step of a run asks for the same."""
 
     def control(self, call: ControlCall) -> Control | None:
         before = None if self.previous is None else self.previous.control(call)
@@ -56,46 +61,30 @@ class ControlLink:
         end = call.levels.percent_to_sigma(self.end_percent)
         if self.strength == 0 or not end <= call.sigma <= start:
             return before
-        return summed(before, scaled(self._evaluate(call), self.strength))
+        strength = self.strength
+        mine = self._evaluate(call).mapped(lambda residual: residual * strength)
+        return mine if before is None else before + mine
 
     def _evaluate(self, call: ControlCall) -> Control:
         network = self.handle.network
-        height, width = 8 * call.x.shape[2], 8 * call.x.shape[3]
-        hint = resize(self.hint.movedim(-1, 1), width, height, "nearest-exact", crop=True)
-        hint = repeat_to(hint, len(call.x)).to(call.x.device)
+        hint = repeat_to(self._hint(call), len(call.x)).to(call.x.device)
         if isinstance(network, T2IAdapter):
             if network.config.hint_channels == 1:
                 hint = hint.mean(dim=1, keepdim=True)
             return network(hint)
-        return network(call.x, call.timesteps, call.context, call.y, hint)
+        return network(call.x, call.timesteps, call.context, call.y, hint, **call.extra)
 
-
-def scaled(control: Control, strength: float) -> Control:
-    """Every feature map times strength."""
-    return _mapped(control, lambda feature: feature * strength)
-
-
-def _mapped(control: Control, change: Callable[[Tensor], Tensor]) -> Control:
-    def each(features: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        return tuple(None if feature is None else change(feature) for feature in features)
-
-    return Control(each(control.inputs), each(control.skips), each((control.middle,))[0])
-
-
-def summed(first: Control | None, second: Control | None) -> Control | None:
-    """Feature maps of both, added where both have one."""
-    if first is None or second is None:
-        return first or second
-
-    def each(a: tuple[Tensor | None, ...], b: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        return tuple(_added(one, other) for one, other in zip_longest(a, b))
-
-    return Control(
-        each(first.inputs, second.inputs), each(first.skips, second.skips), _added(first.middle, second.middle)
-    )
-
-
-def _added(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return a + b
+    def _hint(self, call: ControlCall) -> Tensor:
+        """In the latent's size, (B, C, H, W), where hints are latents; else (B, 3, 8H, 8W)."""
+        height, width = 8 * call.x.shape[2], 8 * call.x.shape[3]
+        if self.handle.hints is None:
+            return resize(self.hint.movedim(-1, 1), width, height, "nearest-exact", crop=True)
+        if self.vae is None:
+            raise ValueError(
+                f"{self.handle.source or 'This ControlNet'} sees its hint as a latent: connect the VAE of "
+                "its model line to the node that applies it"
+            )
+        if (height, width) not in self.encoded:
+            picture = resize(self.hint.movedim(-1, 1), width, height, "nearest-exact", crop=True).movedim(1, -1)
+            self.encoded[height, width] = self.handle.hints.to_model(encode(self.vae, picture))
+        return self.encoded[height, width]

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffusion.families.family import InputsWanted
 from diffusion.families.image_vector import image_vector, seen_pictures
 from diffusion.families.size_vector import SizeCondition
 from diffusion.handles import Model
 from diffusion.images.batch import repeat_to
 from diffusion.images.resize import resize
-from diffusion.patches.hooks import Role
+from diffusion.patches.hooks import Extra, Role
 from diffusion.sampling.conditioning import Condition
 from diffusion.sampling.regions import resized_mask
 
@@ -60,6 +61,24 @@ def _sizes(options: Mapping[str, Any], image: Tensor) -> SizeCondition:
     )
 
 
+def extra_inputs(model: Model, condition: Condition, latents: Latents) -> Extra:
+    """What the network takes beside latent, time, text and vector; each (B, …)."""
+    if model.family.extra is None:
+        return {}
+    made = model.family.extra(_wanted(model, condition, latents))
+
+    def ready(tensor: Tensor) -> Tensor:
+        return repeat_to(tensor, len(latents.image)).to(latents.image.device)
+
+    return {
+        name: ready(value) if isinstance(value, Tensor) else tuple(map(ready, value)) for name, value in made.items()
+    }
+
+
+def _wanted(model: Model, condition: Condition, latents: Latents) -> InputsWanted:
+    return InputsWanted(condition.options, model.config, model.latent, latents.image, latents.mask)
+
+
 def joined_channels(model: Model, condition: Condition, latents: Latents) -> Tensor | None:
     """Channels that follow those of the noisy latent, (B, E, H, W), for networks that take more; None for others.
 
@@ -70,6 +89,8 @@ def joined_channels(model: Model, condition: Condition, latents: Latents) -> Ten
     extra = int(getattr(model.config, "in_channels", channels)) - channels
     if extra == 0:
         return None
+    if model.family.joined is not None:
+        return _fitted(model.family.joined(_wanted(model, condition, latents), extra), latents.image)
     given: Tensor | None = condition.options.get("concat_latent_image")
     if extra == channels + 1:
         picture = latents.image if given is None else model.latent.to_model(given)

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from diffusion.handles import Model
 from diffusion.images.batch import repeat_to
-from diffusion.patches.hooks import NO_HOOKS, CallInfo, ModelHooks, Role
+from diffusion.patches.hooks import NO_HOOKS, CallInfo, Extra, ModelHooks, Role
 from diffusion.sampling.conditioning import ATTENTION_BIAS, Condition, attention_bias
 from diffusion.sampling.control import ControlCall, ControlSource
 from diffusion.sampling.grounding import grounding_of
-from diffusion.sampling.network_inputs import Latents, joined_channels, vector_of
+from diffusion.sampling.network_inputs import Latents, extra_inputs, joined_channels, vector_of
 from diffusion.sampling.process import Process
 from diffusion.sampling.regions import Window, resized_mask, weights_of, window_of
 
@@ -31,6 +31,7 @@ class Prepared:
     """(B, T): added to the scores of the context's tokens; None for nothing."""
     vector: Tensor | None
     joined: Tensor | None
+    extra: Extra
     window: Window | None
     weights: Tensor
     start: float
@@ -105,6 +106,7 @@ class Predictor:
             bias=_bias_of(condition, image),
             vector=None if vector is None else repeat_to(vector, len(image)).to(image.device),
             joined=joined_channels(self.model, condition, self.latents),
+            extra=extra_inputs(self.model, condition, self.latents),
             window=window,
             weights=weights_of(condition, mask, window, image.shape).to(image.device),
             start=math.inf if condition.start_percent is None else levels.percent_to_sigma(condition.start_percent),
@@ -140,7 +142,8 @@ class Predictor:
     def _groups(self, jobs: Sequence["_Job"], x: Tensor) -> list[list["_Job"]]:
         groups: list[list[_Job]] = []
         for job in jobs:
-            fitting = (group for group in groups if self._join and _fit_together(group, job, x))
+            repeats = 1 if self.model.family.attends_jointly else _LONGEST_REPEAT
+            fitting = (group for group in groups if self._join and _fit_together(group, job, x, repeats))
             group = next(fitting, None)
             if group is None:
                 groups.append([job])
@@ -160,9 +163,10 @@ class Predictor:
         context = _joined_contexts([entry.context for entry in entries])
         vectors = [entry.vector for entry in entries if entry.vector is not None]
         y = torch.cat(vectors) if vectors else None
+        extra = _joined_extra([entry.extra for entry in entries])
         control = None
         if entries[0].control is not None:
-            call = ControlCall(shown, times, context, y, float(sigma[0]), self.process.levels)
+            call = ControlCall(shown, times, context, y, float(sigma[0]), self.process.levels, extra)
             control = entries[0].control.control(call)
         joined = [
             entry.joined if entry.window is None else entry.window.of(entry.joined)
@@ -179,7 +183,14 @@ class Predictor:
             context_bias=_joined_biases(entries),
         )
         output: Tensor = self._network(
-            network_input, times, context, y, control, hooks=self.model.hooks | entries[0].hooks | hooks, info=info
+            network_input,
+            times,
+            context,
+            y,
+            control,
+            hooks=self.model.hooks | entries[0].hooks | hooks,
+            info=info,
+            **extra,
         )
         output = output.float()[:, : x.shape[1]]
         return list(self.process.prediction.denoised(seen, per_row, times.view(-1, 1, 1, 1), output).chunk(count))
@@ -189,8 +200,11 @@ _Job = tuple[int, Prepared, Tensor]
 """Which conditioning, which of its entries, and with what weight by position."""
 
 
-def _fit_together(group: Sequence[_Job], job: _Job, x: Tensor) -> bool:
-    """Whether a job can run in one batch with others: same shapes and control, token counts that repeat to one."""
+def _fit_together(group: Sequence[_Job], job: _Job, x: Tensor, repeats: int) -> bool:
+    """Whether a job can run in one batch with others: same shapes and control, token counts that repeat to one.
+
+    repeats: how many times the shortest text may be repeated for that.
+    """
     first, new = group[0][1], job[1]
     size = (x.shape[2], x.shape[3])
     sizes = [size if e.window is None else (e.window.height, e.window.width) for e in (first, new)]
@@ -198,8 +212,28 @@ def _fit_together(group: Sequence[_Job], job: _Job, x: Tensor) -> bool:
         return False
     if (first.vector is None) != (new.vector is None) or first.context.shape[2] != new.context.shape[2]:
         return False
+    if _shapes(first.extra) != _shapes(new.extra):
+        return False
     lengths = [entry.context.shape[1] for _, entry, _ in [*group, job]]
-    return math.lcm(*lengths) <= _LONGEST_REPEAT * min(lengths)
+    return math.lcm(*lengths) <= repeats * min(lengths)
+
+
+def _shapes(extra: Extra) -> dict[str, object]:
+    return {
+        name: value.shape if isinstance(value, Tensor) else tuple(tensor.shape for tensor in value)
+        for name, value in extra.items()
+    }
+
+
+def _joined_extra(extras: Sequence[Extra]) -> Extra:
+    """One batch of the further inputs of several conditions, whose shapes are the same."""
+    joined: dict[str, Tensor | tuple[Tensor, ...]] = {}
+    for name, value in extras[0].items():
+        if isinstance(value, Tensor):
+            joined[name] = torch.cat([one for extra in extras if isinstance(one := extra[name], Tensor)])
+        else:
+            joined[name] = tuple(map(torch.cat, zip(*(extra[name] for extra in extras), strict=True)))
+    return joined
 
 
 def _joined_contexts(contexts: Sequence[Tensor]) -> Tensor:
@@ -256,6 +290,7 @@ def _pair_area(entry: Prepared, others: list[Prepared]) -> None:
                 bias=closest.bias,
                 vector=closest.vector,
                 joined=closest.joined,
+                extra=closest.extra,
                 role=closest.role,
                 hooks=closest.hooks,
             )

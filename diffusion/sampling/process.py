@@ -117,9 +117,13 @@ def continuous_v(sigma_max: float, sigma_min: float) -> PredictionSpec:
     return PredictionSpec("v", _edm(sigma_min, sigma_max, "tangent"))
 
 
-def flow(shift: float, multiplier: float = 1000.0) -> PredictionSpec:
-    """Rectified flow with a linear shift; the network's time is sigma * multiplier (SD3: 1000, AuraFlow: 1)."""
-    return PredictionSpec("flow", FlowSchedule(shift, multiplier))
+def flow(spec: PredictionSpec, shift: float, multiplier: float = 1000.0) -> PredictionSpec:
+    """Rectified flow with a linear shift; the network's time is sigma * multiplier (SD3: 1000, AuraFlow: 1).
+
+    The network's clock stays as it is where `spec` is a flow already.
+    """
+    clock = spec.schedule.multiplier if isinstance(spec.schedule, FlowSchedule) else multiplier
+    return PredictionSpec("flow", FlowSchedule(shift, clock))
 
 
 def flow_for_size(

@@ -13,19 +13,14 @@ from torch import Tensor, nn
 
 from diffusion.checkpoints.build import WithoutInitialising
 from diffusion.checkpoints.header import Shape
-from diffusion.checkpoints.packing import put_weights
 from diffusion.checkpoints.weights import Weights
 from diffusion.families.text_encoders import TextEncoderSpec
-from diffusion.ops.stored import packed_layers
+from diffusion.text.networks import States, TextEncoderError, call_in, load_exactly
 from diffusion.text.tokenise import END_ID
-from diffusion.text.tokens import Chunk
+from diffusion.text.tokens import Chunk, ids_of, put_vectors
 
 PUBLISHED_LAYERS = {"clip_h": 24}
 """Some SD 2 fine-tunes leave out the last layer, which is never used; layers are still counted as if it were there."""
-
-
-class TextEncoderError(ValueError):
-    """Tensors that do not make the text encoder they are said to be."""
 
 
 def build_clip(tensors: Mapping[str, Tensor], spec: TextEncoderSpec) -> nn.Module:
@@ -56,13 +51,10 @@ def build_clip(tensors: Mapping[str, Tensor], spec: TextEncoderSpec) -> nn.Modul
         network: Any = CLIPTextModelWithProjection(config)
     if projection is None:
         network.text_projection = None
-    expected = set(network.state_dict())
-    if expected != set(shapes):
-        raise TextEncoderError(f"{spec.name}: {_difference(expected, set(shapes))}")
-    put_weights(network, weights)
+    load_exactly(network, weights, spec.name)
     # The one buffer that is not in files; it is on the meta device until now.
     network.text_model.embeddings.position_ids = torch.arange(sizes.positions)[None]
-    return network.eval().requires_grad_(False)
+    return network
 
 
 @dataclass(frozen=True)
@@ -85,32 +77,15 @@ def _sizes(shapes: Mapping[str, Shape]) -> _Sizes:
     return _Sizes(vocabulary, width, mlp_width, max(layers) + 1, positions)
 
 
-def _difference(expected: set[str], found: set[str]) -> str:
-    missing, extra = sorted(expected - found), sorted(found - expected)
-    parts = [f"{len(missing)} tensors are missing, for instance {missing[0]!r}"] if missing else []
-    parts += [f"{len(extra)} do not belong, for instance {extra[0]!r}"] if extra else []
-    return "; ".join(parts)
-
-
 def token_width(network: nn.Module) -> int:
     """Width of the token embeddings."""
     return _text_model(network).embeddings.token_embedding.weight.shape[1]
 
 
-@dataclass(frozen=True)
-class ClipStates:
-    """What a text encoder says about N chunks."""
-
-    hidden: Tensor
-    """The states that were asked for, (N, T, D)."""
-    pooled: Tensor
-    """The last layer's normed state at each chunk's first end token, (N, D); projected if that was asked for."""
-
-
 @torch.no_grad()
 def run_clip(
     network: nn.Module, chunks: Sequence[Chunk], spec: TextEncoderSpec, stop_at_layer: int | None, dtype: torch.dtype
-) -> ClipStates:
+) -> States:
     """Encode chunks as one batch, computing in `dtype` whatever the weights are stored in.
 
     stop_at_layer: counted from the end, -1 being the last; None for the usual one; beyond the layers means the last.
@@ -121,18 +96,18 @@ def run_clip(
     hidden = embed(text, chunks, dtype)
     taken = hidden
     for number, layer in enumerate(layers, start=1):
-        hidden = _call(layer, dtype, hidden, attention_mask=None, is_causal=True)
+        hidden = call_in(layer, dtype, hidden, attention_mask=None, is_causal=True)
         if number == stop:
             taken = hidden
-    normed = _call(text.final_layer_norm, dtype, hidden)
+    normed = call_in(text.final_layer_norm, dtype, hidden)
     if spec.final_norm:
-        taken = normed if stop == len(layers) else _call(text.final_layer_norm, dtype, taken)
+        taken = normed if stop == len(layers) else call_in(text.final_layer_norm, dtype, taken)
     ends = [_first_end(chunk) for chunk in chunks]
     pooled = normed[torch.arange(len(chunks)), ends]
     projection = cast(nn.Module | None, cast(Any, network).text_projection)
     if spec.pooled == "projected" and projection is not None:
-        pooled = _call(projection, dtype, pooled)
-    return ClipStates(taken, pooled)
+        pooled = call_in(projection, dtype, pooled)
+    return States(taken, pooled)
 
 
 def layers_to_run(count: int, spec: TextEncoderSpec, stop_at_layer: int | None) -> int:
@@ -146,12 +121,8 @@ def layers_to_run(count: int, spec: TextEncoderSpec, stop_at_layer: int | None) 
 def embed(text: Any, chunks: Sequence[Chunk], dtype: torch.dtype) -> Tensor:
     """Token and position embeddings of chunks, (N, T, D); vectors of textual inversion take their place as they are."""
     table, positions = text.embeddings.token_embedding.weight, text.embeddings.position_embedding.weight
-    ids = torch.tensor([[t.value if isinstance(t.value, int) else 0 for t in chunk] for chunk in chunks])
-    embedded = nn.functional.embedding(ids.to(table.device), table).to(dtype)
-    for row, chunk in enumerate(chunks):
-        for place, token in enumerate(chunk):
-            if isinstance(token.value, Tensor):
-                embedded[row, place] = token.value.to(embedded)
+    ids = ids_of(chunks)
+    embedded = put_vectors(nn.functional.embedding(ids.to(table.device), table).to(dtype), chunks)
     return embedded + positions[: ids.shape[1]].to(dtype)
 
 
@@ -161,17 +132,3 @@ def _first_end(chunk: Chunk) -> int:
 
 def _text_model(network: nn.Module) -> Any:
     return cast(Any, network).text_model
-
-
-def _call(module: nn.Module, dtype: torch.dtype, *args: Any, **kwargs: Any) -> Tensor:
-    """Call one module with its weights in `dtype`; only this module's are held twice meanwhile.
-
-    Its packed weights are left to their layers, which unpack them in the format of what they are called with.
-    """
-    packed = packed_layers(module)
-    # By attribute and not from the tables of modules: weights may be fetched when they are asked for.
-    stored = {name: module.get_parameter(name) for name, _ in module.named_parameters() if name not in packed}
-    if all(parameter.dtype == dtype for parameter in stored.values()):
-        return module(*args, **kwargs)
-    cast_weights = {name: parameter.to(dtype) for name, parameter in stored.items()}
-    return torch.func.functional_call(module, cast_weights, args, kwargs)

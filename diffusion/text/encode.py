@@ -1,34 +1,40 @@
 """Prompts to conditioning: runs the text encoders of a model and applies the weights people typed."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from diffusion.families.text_encoders import TextEncoderSpec
+from diffusion.families.text_encoders import Encoded, TextEncoderSpec, TextStates
 from diffusion.handles import TextEncoders
 from diffusion.ops.stored import compute_dtype
 from diffusion.patches.weights import patched
-from diffusion.text.clip import run_clip, token_width
+from diffusion.text.clip import run_clip
 from diffusion.text.embeddings import Embeddings
-from diffusion.text.tokens import Chunk, Tokens, empty_chunk, tokenise
+from diffusion.text.language_model import run_language_model
+from diffusion.text.networks import States
+from diffusion.text.t5 import run_t5
+from diffusion.text.tokens import Chunk, Tokens, empty_like, tokenise
+
+RUN: dict[str, Callable[[nn.Module, Sequence[Chunk], TextEncoderSpec, int | None, torch.dtype], States]] = {
+    "clip": run_clip,
+    "t5": run_t5,
+    "language_model": run_language_model,
+}
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """A prompt as a diffusion network reads it."""
-
-    context: Tensor
-    """(1, T, D), T = 77 per chunk; float32 on the CPU."""
-    pooled: Tensor
-    """(1, P), of the first chunk; weights do not act on it."""
-
-
-def prompt_tokens(encoders: TextEncoders, text: str | dict[str, str], embeddings: Embeddings | None = None) -> Tokens:
-    """Tokenise a prompt (or one for each encoder by name) for these encoders."""
+def prompt_tokens(
+    encoders: TextEncoders, text: str | Mapping[str, str], embeddings: Embeddings | None = None
+) -> Tokens:
+    """Tokenise a prompt for these encoders; or one for each encoder by name, where one without is not asked."""
     specs = specs_of(encoders)
     widths = {spec.name: token_width(encoders.networks[spec.name]) for spec in specs}
-    return tokenise(text, specs, embeddings, widths)
+    return tokenise(text, specs, embeddings, widths, encoders.tokenizers, encoders.padding)
+
+
+def token_width(network: nn.Module) -> int:
+    """Width of the token embeddings."""
+    return next(module for module in network.modules() if isinstance(module, nn.Embedding)).embedding_dim
 
 
 def specs_of(encoders: TextEncoders) -> tuple[TextEncoderSpec, ...]:
@@ -37,40 +43,35 @@ def specs_of(encoders: TextEncoders) -> tuple[TextEncoderSpec, ...]:
 
 
 def encode(encoders: TextEncoders, tokens: Tokens, dtype: torch.dtype | None = None) -> Encoded:
-    """Run every encoder on its chunks; contexts lie side by side along D, cut to the shortest.
+    """Run every encoder that has tokens; the family says what the network reads of their answers.
 
-    dtype: what to compute in; None is float32 on the CPU and the weights' own elsewhere. The pooled vector is that of
-    the encoder whose family says so, or of the last one.
+    dtype: what to compute in; None is float32 on the CPU and the weights' own elsewhere.
     """
-    contexts: list[Tensor] = []
-    pooled: dict[str, Tensor] = {}
+    states: dict[str, TextStates] = {}
     for spec in specs_of(encoders):
-        network = patched(encoders.networks[spec.name], encoders.patches.get(spec.name, ()))
-        context, pooled[spec.name] = _encode_one(
-            network, tokens.chunks[spec.name], spec, encoders.stop_at_layer, dtype or _compute_dtype(network)
-        )
-        contexts.append(context)
-    shortest = min(context.shape[1] for context in contexts)
-    chosen = [spec.name for spec in specs_of(encoders) if spec.pooled != "none"] or list(pooled)
-    return Encoded(torch.cat([context[:, :shortest] for context in contexts], dim=-1), pooled[chosen[-1]])
+        if spec.name in tokens.chunks:
+            network = patched(encoders.networks[spec.name], encoders.patches.get(spec.name, ()))
+            chunks, stop = tokens.chunks[spec.name], encoders.stop_at_layer
+            states[spec.name] = _encode_one(network, chunks, spec, stop, dtype or _compute_dtype(network))
+    return encoders.family.combine(states, {spec.name: spec for spec in encoders.family.text_encoders})
 
 
 def _encode_one(
     network: nn.Module, chunks: tuple[Chunk, ...], spec: TextEncoderSpec, stop_at_layer: int | None, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """(1, 77 * chunks, D) and (1, P). A token of weight w is moved from the empty prompt's state at its place:
-    empty + w * (token - empty)."""
+) -> TextStates:
+    """A token of weight w is moved from the empty prompt's state at its place: empty + w * (token - empty)."""
     weights = torch.tensor([[token.weight for token in chunk] for chunk in chunks])
     weighted = bool((weights != 1).any())
-    batch = [*chunks, empty_chunk(spec.pad_token)] if weighted else chunks
-    states = run_clip(network, batch, spec, stop_at_layer, dtype)
+    batch = [*chunks, empty_like(chunks[0], spec)] if weighted else chunks
+    states = RUN[spec.kind](network, batch, spec, stop_at_layer, dtype)
     hidden = states.hidden
     if weighted:
         empty, hidden = hidden[-1:], hidden[:-1]
         moved = empty + weights[..., None].to(hidden) * (hidden - empty)
         # Where the weight is 1 the state stays bit for bit what it is without weights.
         hidden = torch.where((weights == 1)[..., None].to(hidden.device), hidden, moved)
-    return hidden.reshape(1, -1, hidden.shape[-1]), states.pooled[:1]
+    context = hidden.reshape(1, -1, hidden.shape[-1])[:, spec.skipped_tokens :].float().cpu()
+    return TextStates(context, None if states.pooled is None else states.pooled[:1].float().cpu())
 
 
 def _compute_dtype(network: nn.Module) -> torch.dtype:

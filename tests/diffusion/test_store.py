@@ -335,7 +335,7 @@ def test_a_file_in_the_wrong_place_says_what_it_is(tmp_path: Path, models: dict[
             store.checkpoint(path)
     with pytest.raises(CheckpointError, match="this looks like a diffusion UNet; expected a VAE"):
         store.vae(network)
-    with pytest.raises(CheckpointError, match="this looks like a VAE; expected a CLIP text encoder"):
+    with pytest.raises(CheckpointError, match="this looks like a VAE; expected a text encoder"):
         store.text_encoders([vae])
     with pytest.raises(CheckpointError, match="this looks like a CLIP text encoder; expected a ControlNet"):
         store.controlnet(text)

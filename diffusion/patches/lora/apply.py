@@ -1,18 +1,19 @@
 """Puts a LoRA file onto handles: which of its modules change which tensors, at which strength."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from diffusion.checkpoints.header import Shape
+from diffusion.checkpoints.joins import Rows
 from diffusion.checkpoints.packing import true_weights
 from diffusion.handles import Model, TextEncoders
 from diffusion.patches.lora.adapters import AdapterDoesNotFit, Tensors, bias, changed
 from diffusion.patches.lora.file import LoraFile
-from diffusion.patches.lora.names import is_text, network_modules, text_modules
+from diffusion.patches.lora.names import Target, is_text, network_modules, text_modules
 
 
 class LoraDoesNotFit(ValueError):
@@ -29,7 +30,7 @@ class LoraPatch:
     part: str
     """"network", or a text encoder."""
     strength: float
-    adapters: Mapping[str, tuple[Tensors, ...]] = field(compare=False, repr=False)
+    adapters: Mapping[str, tuple["Tensors | OnRows", ...]] = field(compare=False, repr=False)
     """Name of a tensor of ours -> what changes it, in order."""
 
     @property
@@ -39,12 +40,33 @@ class LoraPatch:
     def apply(self, name: str, weight: Tensor) -> Tensor:
         """The tensor, in float32, with this file applied."""
         for stored in self.adapters[name]:
-            tensors = {role: tensor.to(weight.device, torch.float32) for role, tensor in stored.items()}
-            if name.endswith(".bias"):
-                weight = weight + self.strength * bias(weight, tensors)
-            else:
-                weight = changed(weight, tensors, self.strength)
+            whole = not isinstance(stored, OnRows)
+            weight = self._changed(name, weight, stored) if whole else stored.through(weight, name, self._changed)
         return weight
+
+    def _changed(self, name: str, weight: Tensor, stored: Tensors) -> Tensor:
+        tensors = {role: tensor.to(weight.device, torch.float32) for role, tensor in stored.items()}
+        if name.endswith(".bias"):
+            return weight + self.strength * bias(weight, tensors)
+        return changed(weight, tensors, self.strength)
+
+
+@dataclass(frozen=True, eq=False)
+class OnRows:
+    """A change of some rows of a tensor, for files made for a layout that keeps these apart."""
+
+    tensors: Tensors
+    rows: Rows
+
+    def through(self, weight: Tensor, name: str, change: Callable[[str, Tensor, Tensors], Tensor]) -> Tensor:
+        """The whole tensor with `change` made to these rows."""
+        start, stop = self.rows.start, self.rows.stop
+        part = change(name, self.theirs(weight[start:stop]), self.tensors)
+        return torch.cat([weight[:start], self.theirs(part), weight[stop:]])
+
+    def theirs(self, part: Tensor) -> Tensor:
+        """The rows in the other layout's order, and back."""
+        return part.roll(len(part) // 2, dims=0) if self.rows.swapped else part
 
 
 @dataclass(frozen=True)
@@ -90,7 +112,7 @@ def apply_lora(
 
 @dataclass
 class _Found:
-    adapters: dict[str, dict[str, tuple[Tensors, ...]]]
+    adapters: dict[str, dict[str, tuple[Tensors | OnRows, ...]]]
     fitting: int = 0
     expected: bool = False
     """Whether the file has anything for the parts that were given."""
@@ -100,14 +122,14 @@ class _Found:
 
 def _find(lora: LoraFile, model: Model | None, encoders: TextEncoders | None) -> _Found:
     networks: dict[str, nn.Module] = {}
-    spelled: dict[str, tuple[str, str]] = {}
+    spelled: dict[str, tuple[str, Target]] = {}
     if model:
         networks["network"] = model.network
-        spelled |= {spelling: ("network", module) for spelling, module in network_modules(model).items()}
+        spelled |= {spelling: ("network", target) for spelling, target in network_modules(model).items()}
     for name in encoders.networks if encoders else ():
         assert encoders
         networks[name] = encoders.networks[name]
-        spelled |= {spelling: (name, module) for spelling, module in text_modules(encoders, name).items()}
+        spelled |= {spelling: (name, Target(module)) for spelling, module in text_modules(encoders, name).items()}
     shapes = {part: true_weights(network).shapes for part, network in networks.items()}
     found = _Found({part: {} for part in networks})
     for module, tensors in lora.modules.items():
@@ -127,9 +149,10 @@ def _find(lora: LoraFile, model: Model | None, encoders: TextEncoders | None) ->
 
 
 def _add(
-    adapters: dict[str, tuple[Tensors, ...]], shapes: Mapping[str, Shape], module: str, tensors: Tensors
+    adapters: dict[str, tuple[Tensors | OnRows, ...]], shapes: Mapping[str, Shape], target: Target, tensors: Tensors
 ) -> str | None:
     """Add what a file's module does to our module's weight and bias; returns why not, if its shapes do not fit."""
+    module, rows = target.module, target.rows
     changes = {f"{module}.weight": {role: t for role, t in tensors.items() if role != "diff_b"}}
     if "diff_b" in tensors:
         changes[f"{module}.bias"] = {"diff_b": tensors["diff_b"]}
@@ -139,12 +162,13 @@ def _add(
         if name not in shapes:
             return f"the model has no {name!r}"
         try:
-            _try(shapes[name], change)
+            shape = shapes[name]
+            _try(shape if rows is None else (rows.stop - rows.start, *shape[1:]), change)
         except (AdapterDoesNotFit, RuntimeError, KeyError, IndexError) as error:
             # Shapes that do not multiply are torch's RuntimeError; a factor that is not there is a KeyError.
             return str(error).splitlines()[0]
     for name, change in changes.items():
-        adapters[name] = (*adapters.get(name, ()), change)
+        adapters[name] = (*adapters.get(name, ()), change if rows is None else OnRows(change, rows))
     return None
 
 

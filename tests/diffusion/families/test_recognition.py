@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from diffusion.families.family import Family
+from diffusion.families.flux import FLUX
 from diffusion.families.registry import FAMILIES, recognise
 from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT
+from diffusion.families.sd3 import SD3
 from diffusion.families.sd15 import INSTRUCT_PIX2PIX, SD15, SD15_INPAINT
 from diffusion.families.sdxl import SDXL, SDXL_INPAINT, SDXL_REFINER
 from tests.diffusion import inventory
@@ -21,6 +23,8 @@ NETWORKS = {
     "unet_sd21_depth": SD2_DEPTH,
     "unet_sdxl": SDXL,
     "unet_sdxl_refiner": SDXL_REFINER,
+    **{f"dit_{name}": SD3 for name in ("sd3_medium", "sd35_medium", "sd35_large")},
+    **{f"dit_flux_{name}": FLUX for name in ("dev", "schnell", "fill", "canny_depth")},
 }
 DIFFUSERS = {
     "unet_sd15_diffusers": SD15,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion.families.prediction import BetaSchedule, PredictionSpec
+from diffusion.families.prediction import BetaSchedule, FlowSchedule, PredictionSpec
 from diffusion.handles import ControlNet as ControlNetHandle
 from diffusion.models.controlnet import ControlNet
 from diffusion.patches.hooks import Control, ModelHooks, NetworkCall
@@ -18,7 +18,7 @@ from diffusion.sampling.denoiser import Step
 from diffusion.sampling.guidance.core import Cfg
 from diffusion.sampling.inpaint import with_differential_diffusion
 from diffusion.sampling.noise import initial_noise, no_noise
-from diffusion.sampling.process import flow, process_of
+from diffusion.sampling.process import process_of
 from diffusion.sampling.sample import NotFinite, add_noise, fit_latent, sample, sample_guided
 from diffusion.sampling.schedules import schedule
 from diffusion.sampling.solvers import SOLVERS, sampler
@@ -78,7 +78,7 @@ def test_every_sampler_makes_a_finite_latent(name: str):
 
 @pytest.mark.parametrize("name", [name for name in SOLVERS if name not in ("ddpm", "dpm_adaptive")])
 def test_every_sampler_works_on_a_flow_from_pure_noise(name: str):
-    model = tiny.model(prediction=flow(3.0))
+    model = tiny.model(prediction=PredictionSpec("flow", FlowSchedule(3.0)))
     result = run(model, sampler=sampler(name), sigmas=sigmas_of(model, 5, "simple"))
     assert torch.isfinite(result).all()
 
@@ -167,7 +167,7 @@ def test_stopping_and_going_on_is_the_whole_run():
 
 
 def test_stopping_and_going_on_is_the_whole_run_of_a_flow():
-    model = tiny.model(prediction=flow(3.0))
+    model = tiny.model(prediction=PredictionSpec("flow", FlowSchedule(3.0)))
     sigmas = sigmas_of(model, 6)
     half = run(model, sigmas=sigmas[:4])
     rest = run(model, latent=half, noise=no_noise(SHAPE), sigmas=sigmas[3:])
