@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 HERE = Path(__file__).parent
@@ -283,8 +284,14 @@ def editor(server: Running, page: Page) -> Editor:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with models, input and output of the real server."""
-    return tmp_path_factory.mktemp("heddle")
+    """The folder with models, input and output of the real server; the models are files without weights."""
+    base = tmp_path_factory.mktemp("heddle")
+    for path in ("loras/plain", "loras/styles/ink", "loras/styles/oil", "embeddings/sunset"):
+        file = base / "models" / f"{path}.safetensors"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((2).to_bytes(8, "little") + b"{}")
+    Image.new("RGB", (32, 32), "teal").save(base / "models" / "loras" / "styles" / "ink.preview.png")
+    return base
 
 
 @pytest.fixture(scope="session")
@@ -337,7 +344,7 @@ CLEAR = """
 def desk(desk_page: tuple[Page, list[str]]) -> Iterator[Editor]:
     """The shared page with a new document that needs no models, and settings as they come."""
     page, errors = desk_page
-    page.mouse.move(5, 895)
+    page.mouse.move(700, 150)
     page.evaluate(CLEAR)
     editor = Editor(page)
     editor.wait(lambda: len(editor.nodes()) == 5, "the start graph")

@@ -10,6 +10,7 @@ import { Drafts } from "../client/drafts";
 import type { Embedded } from "../client/embedded";
 import type { Connection } from "../client/socket";
 import { Extensions } from "../extend/extensions";
+import type { Block } from "./blocks";
 import { type Settings, remembered, saveSettings } from "./settings";
 
 export type Dialog =
@@ -18,6 +19,8 @@ export type Dialog =
   | { readonly kind: "find" }
   | { readonly kind: "connect"; readonly node: NodeId }
   | { readonly kind: "versions" }
+  | { readonly kind: "save-block" }
+  | { readonly kind: "shown-widgets"; readonly node: NodeId }
   | { readonly kind: "mask"; readonly node: NodeId; readonly media: MediaRef }
   | { readonly kind: "settings" }
   | { readonly kind: "shortcuts" }
@@ -53,6 +56,8 @@ export class App {
   connection: Connection = "connecting";
   /** The linear form instead of the canvas; narrow pages begin with it. */
   form = typeof matchMedia === "function" && matchMedia("(max-width: 700px)").matches;
+  /** Blocks that may be added, as they were when last asked for. */
+  blocks: readonly Block[] = [];
   sidebar: "queue" | "none" | `panel:${string}` = "none";
   readonly extensions = new Extensions(this);
   readonly drafts = new Drafts();

@@ -49,6 +49,7 @@ export interface Command {
 }
 
 const selected = ({ app }: Context): boolean => app.active.selection.nodes.size > 0;
+const isInstance = ({ app }: Context): boolean => app.active.selectedNodes.some((node) => app.active.document.subgraphs.has(node.type));
 const anything = ({ app }: Context): boolean => {
   const { nodes, groups, reroutes } = app.active.selection;
   return nodes.size + groups.size + reroutes.size > 0;
@@ -221,8 +222,10 @@ export const commands: readonly Command[] = [
   command("Node", "portals", "Name the outgoing links instead of drawing them", "", ({ app }) => togglePortals(app.active), selected),
   command("Node", "reset", "Reset values to what a new node has", "", ({ app }) => resetValues(app.active), selected),
   command("Node", "subgraph", "Make a subgraph", "Ctrl+Shift+G", ({ app }) => makeSubgraph(app.active), selected),
-  command("Node", "unpack", "Unpack the subgraph", "", ({ app }) => takeApart(app.active), ({ app }) => app.active.selectedNodes.some((node) => app.active.document.subgraphs.has(node.type))),
-  command("Node", "enter", "Enter the subgraph", "", ({ app }) => app.active.selectedNodes[0] && app.active.enter(app.active.selectedNodes[0].id), ({ app }) => app.active.selectedNodes.some((node) => app.active.document.subgraphs.has(node.type))),
+  command("Node", "save-block", "Keep the selection as a block…", "", ({ app }) => app.setDialog({ kind: "save-block" }), selected),
+  command("Node", "shown-widgets", "Values shown on the subgraph…", "", ({ app }) => app.active.selectedNodes[0] && app.setDialog({ kind: "shown-widgets", node: app.active.selectedNodes[0].id }), isInstance),
+  command("Node", "unpack", "Unpack the subgraph", "", ({ app }) => takeApart(app.active), isInstance),
+  command("Node", "enter", "Enter the subgraph", "", ({ app }) => app.active.selectedNodes[0] && app.active.enter(app.active.selectedNodes[0].id), isInstance),
   command("Node", "arrange", "Arrange automatically", "Ctrl+Shift+L", ({ app }) => tidy(app.active)),
   ...edges.map(([edge, words]) => command("Node", `align-${edge}`, `Align ${words}`, "", ({ app }) => align(app.active, edge), ({ app }) => app.active.selection.nodes.size > 1)),
   command("Node", "distribute-x", "Distribute in a row", "", ({ app }) => distribute(app.active, 0), ({ app }) => app.active.selection.nodes.size > 2),

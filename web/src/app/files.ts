@@ -5,7 +5,7 @@ import { HttpError, http, viewUrl } from "../client/http";
 import type { Editor } from "../editor/editor";
 import type { MediaRef } from "../editor/run";
 import type { Point } from "../graph/document";
-import { addNode, setValue } from "../graph/edit";
+import { addNode } from "../graph/edit";
 import { fromPrompt } from "../graph/from-prompt";
 import { newNode } from "../graph/create";
 import { type Json, formatJson } from "../graph/json";
@@ -87,7 +87,7 @@ export async function useResult(app: App, ref: MediaRef, at: Point): Promise<voi
 
 export function setLoaded(editor: Editor, node: string, stored: string): void {
   const key = uploadKey(editor, node);
-  if (key !== null) editor.edit("Choose image", (graph) => setValue(graph, node, key, stored));
+  if (key !== null) editor.setValue(node, key, stored, "Choose image");
 }
 
 /** The widget of a node that takes uploaded pictures. */

@@ -67,6 +67,16 @@ export interface Submission {
   readonly targets?: readonly string[];
 }
 
+export interface ModelFile {
+  readonly name: string;
+  /** Which of the folder's places it is in. */
+  readonly place: number;
+  /** Bytes. */
+  readonly size: number;
+  /** Seconds since 1970. */
+  readonly modified: number;
+}
+
 export interface JobItem {
   readonly id: string;
   readonly number: number;
@@ -117,18 +127,40 @@ export const http = {
   },
   history: (id: string): Promise<Json> => call(`api/history/${encodeURIComponent(id)}`),
 
+  /** The files of a folder of models, with what the disk says of them. */
+  async models(folder: string): Promise<readonly ModelFile[]> {
+    const list = await call(`api/experiment/models/${encodeURIComponent(folder)}`);
+    return (isArray(list) ? list : []).flatMap((file) => (isObject(file) && typeof file["name"] === "string" ? [{ name: file["name"], place: number(file["pathIndex"]) ?? 0, size: number(file["size"]) ?? 0, modified: number(file["modified"]) ?? 0 }] : []));
+  },
+  async embeddings(): Promise<readonly string[]> {
+    const list = await call("api/embeddings");
+    return isArray(list) ? list.map(String) : [];
+  },
+
   settings: (): Promise<Json> => call("api/settings"),
   saveSetting: (id: string, value: Json): Promise<Json> => post(`api/settings/${encodeURIComponent(id)}`, value),
 
-  async workflows(): Promise<readonly string[]> {
+  /** The user's files in a folder, by path within it. */
+  async userdata(folder: string): Promise<readonly string[]> {
     try {
-      const list = await call("api/userdata?dir=workflows&recurse=true");
-      return isArray(list) ? list.filter((path): path is string => typeof path === "string" && path.endsWith(".json")) : [];
+      const list = await call(`api/userdata?dir=${encodeURIComponent(folder)}&recurse=true`);
+      return isArray(list) ? list.filter((path): path is string => typeof path === "string") : [];
     } catch (error) {
-      // The folder appears with the first saved workflow.
+      // The folder appears with the first file in it.
       if (error instanceof HttpError && error.status === 404) return [];
       throw error;
     }
+  },
+  workflows: async (): Promise<readonly string[]> => (await http.userdata("workflows")).filter((path) => path.endsWith(".json")),
+  /** Subgraphs that packs share. */
+  async blueprints(): Promise<readonly { readonly id: string; readonly name: string; readonly pack: string }[]> {
+    const answer = await call("api/global_subgraphs").catch(() => null);
+    if (!isObject(answer)) return [];
+    return Object.entries(answer).flatMap(([id, one]) => (isObject(one) ? [{ id, name: text(one["name"]) ?? id, pack: isObject(one["info"]) ? (text(one["info"]["node_pack"]) ?? "") : "" }] : []));
+  },
+  async blueprint(id: string): Promise<JsonObject> {
+    const answer = await call(`api/global_subgraphs/${encodeURIComponent(id)}`);
+    return isObject(answer) ? answer : {};
   },
   /** Workflows that packs bring, as "pack/name". */
   async templates(): Promise<readonly string[]> {
@@ -177,6 +209,8 @@ function send(path: string, form: FormData, name: string, progress: (share: numb
     request.send(form);
   });
 }
+
+export const modelPreview = (folder: string, { name, place }: ModelFile): string => address(`api/experiment/models/preview/${encodeURIComponent(folder)}/${place}/${name.split("/").map(encodeURIComponent).join("/")}`);
 
 export function viewUrl(ref: MediaRef, preview = false): string {
   const query = new URLSearchParams({ filename: ref.filename, subfolder: ref.subfolder, type: ref.type, ...(preview ? { preview: "webp;80" } : {}) });

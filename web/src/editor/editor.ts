@@ -1,10 +1,11 @@
 /** One open document: what it holds, what is selected, what the hand is doing. Knows no DOM; the view draws it and tells it pointers. */
 
-import { type Catalogue, type NodeDefinition, widgetEntries } from "../graph/definitions";
+import { type Catalogue, type NodeDefinition, type WidgetEntry, widgetEntries } from "../graph/definitions";
 import { type Document, type Graph, type GraphNode, type GraphRef, type Link, type LinkId, type NodeId, type Point, type Rect, emptyDocument, graphAt, withGraph } from "../graph/document";
-import { type Refusal, type Result, changeNodes } from "../graph/edit";
+import { type Refusal, type Result, changeNodes, setValue } from "../graph/edit";
 import { definitionOf } from "../graph/instances";
 import type { Json } from "../graph/json";
+import { isProxy, proxyEntries, proxyValue, setProxyValue } from "../graph/proxies";
 import { type History, emptyHistory, record, redo, seal, undo } from "../graph/undo";
 import { adopt } from "../graph/workflow";
 import { type Folded, foldedIn, frameRect } from "./frames";
@@ -39,6 +40,8 @@ export interface Drag {
   readonly box?: Rect;
   readonly others?: readonly Rect[];
   readonly copied?: boolean;
+  /** The number that is being scrubbed, as it was. */
+  readonly value?: number;
 }
 
 export class Editor {
@@ -145,7 +148,7 @@ export class Editor {
     const media = this.showsMedia(node, definition);
     const known = this.layouts.get(node);
     if (known && known.definition === definition && known.media === media) return known.layout;
-    const layout = layoutNode(node, definition, media);
+    const layout = layoutNode(node, definition, this.entries(node), media);
     this.layouts.set(node, { definition, media, layout });
     return layout;
   };
@@ -238,8 +241,12 @@ export class Editor {
 
   /** Shows a change while the hand still moves; each call starts again from the same graph. */
   live(change: (graph: Graph) => Graph): void {
+    this.liveDocument((document) => withGraph(document, this.ref, change(graphAt(document, this.ref))));
+  }
+
+  liveDocument(change: (document: Document) => Document): void {
     this.liveFrom ??= this.document;
-    this.document = withGraph(this.liveFrom, this.ref, change(graphAt(this.liveFrom, this.ref)));
+    this.document = change(this.liveFrom);
     this.changed();
   }
 
@@ -322,8 +329,29 @@ export class Editor {
     if (seed) this.edit("Use the last seed", (graph) => changeNodes(graph, [id], (node) => ({ ...node, values: { ...node.values, [seed[0]]: seed[1], control_after_generate: "fixed" } })));
   }
 
+  /** All values a node shows: its own, and those a subgraph instance shows of its inside. */
+  entries(node: GraphNode): readonly WidgetEntry[] {
+    const definition = this.definition(node.type);
+    if (!definition || !node.values) return [];
+    const own = widgetEntries(definition);
+    return definition.instance ? [...own, ...proxyEntries(this.document, this.catalogue, node)] : own;
+  }
+
   value(node: GraphNode, key: string, initial: Json): Json {
-    return node.values?.[key] ?? initial;
+    return (isProxy(key) ? proxyValue(this.document, this.catalogue, node, key) : node.values?.[key]) ?? initial;
+  }
+
+  setValue(id: NodeId, key: string, value: Json, label = `Change ${key}`, merge: string | null = null): void {
+    this.editDocument(label, (document) => this.withValue(document, id, key, value), merge);
+  }
+
+  /** The document with a value of a node on screen changed, wherever that value lives. */
+  withValue(document: Document, id: NodeId, key: string, value: Json): Document {
+    const graph = graphAt(document, this.ref);
+    const node = graph.nodes.get(id);
+    if (node && isProxy(key)) return setProxyValue(document, this.catalogue, node, key, value);
+    const after = setValue(graph, id, key, value);
+    return after === graph ? document : withGraph(document, this.ref, after);
   }
 }
 

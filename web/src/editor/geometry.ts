@@ -1,7 +1,7 @@
 /** Where everything on a node lies, in graph units relative to the node's corner. The same numbers draw it, hit it and place real elements. */
 
 import { SLOT, TITLE, WIDGET } from "../graph/create";
-import { type NodeDefinition, type WidgetEntry, isNote, widgetEntries } from "../graph/definitions";
+import { type NodeDefinition, type WidgetEntry, isNote } from "../graph/definitions";
 import { type GraphNode, type Link, type Point, type Rect, type Reroute, SUBGRAPH_IN, SUBGRAPH_OUT, type Graph, reroutesOf } from "../graph/document";
 import { type Socket, inputSockets, outputSockets } from "../graph/sockets";
 
@@ -38,14 +38,14 @@ export const COLLAPSED_WIDTH = 144;
 const shown = (entry: WidgetEntry): boolean => entry.role === "value" || entry.role === "control";
 export const isArea = (entry: WidgetEntry): boolean => entry.spec.kind === "text" && entry.spec.multiline;
 
-export function layoutNode(node: GraphNode, definition: NodeDefinition | undefined, media: boolean): NodeLayout {
+export function layoutNode(node: GraphNode, definition: NodeDefinition | undefined, values: readonly WidgetEntry[], media: boolean): NodeLayout {
   const inputs = inputSockets(node, definition);
   const outputs = outputSockets(node, definition);
   if (node.type === "Reroute") return layoutReroute(node, inputs, outputs);
   if (node.collapsed) return layoutCollapsed(node, inputs, outputs);
   const width = Math.max(node.size[0], 80);
   const plain = inputs.filter((socket) => socket.widget === null);
-  const entries = definition && node.values ? widgetEntries(definition).filter(shown) : [];
+  const entries = values.filter(shown);
   const areas = entries.filter(isArea);
   const slotRows = Math.max(plain.length, outputs.length);
   const top = slotRows * SLOT + (slotRows > 0 ? 6 : 0);

@@ -2,7 +2,7 @@
 
 import { TITLE } from "../graph/create";
 import { type Graph, type GraphNode, type LinkId, type NodeId, type Point, type Rect } from "../graph/document";
-import { changeGroup, changeNodes, moveNodes, moveReroutes, removeLinks, removeReroute, setValue, addReroute, connect } from "../graph/edit";
+import { changeGroup, changeNodes, moveNodes, moveReroutes, removeLinks, removeReroute, addReroute, connect } from "../graph/edit";
 import { copyNodes, paste } from "./clipboard";
 import type { Editor, Notice, Selection } from "./editor";
 import { type Members, membersOf } from "./frames";
@@ -303,13 +303,13 @@ function moveAll(editor: Editor, from: Extract<LinkEnd, { side: "output" }>, to:
 }
 
 function scrubbed(editor: Editor, { node, key, dx, fine, live }: Extract<Intent, { kind: "scrub" }>): void {
-  const type = editor.graph.nodes.get(node)?.type;
-  const spec = type === undefined ? null : editor.definition(type)?.inputs.find((input) => input.name === key)?.widget;
-  if (spec?.kind !== "number") return;
-  editor.live((graph) => {
-    const start = Number(graph.nodes.get(node)?.values?.[key] ?? spec.initial);
-    return setValue(graph, node, key, scrub(spec, start, dx, fine));
-  });
+  const scrubbing = editor.graph.nodes.get(node);
+  const spec = scrubbing && editor.entries(scrubbing).find((entry) => entry.key === key)?.spec;
+  if (!scrubbing || spec?.kind !== "number") return;
+  // What the value was when the drag began is remembered: the document already shows what the drag made of it.
+  const began = editor.drag.value ?? Number(editor.value(scrubbing, key, spec.initial));
+  editor.drag = live ? { value: began } : {};
+  editor.liveDocument((document) => editor.withValue(document, node, key, scrub(spec, began, dx, fine)));
   if (!live) editor.settle(`Change ${key}`);
 }
 

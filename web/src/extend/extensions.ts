@@ -4,7 +4,6 @@ import { address } from "../client/http";
 import type { Command } from "../app/commands";
 import type { App } from "../app/app";
 import type { GraphNode } from "../graph/document";
-import { setValue } from "../graph/edit";
 import type { Json } from "../graph/json";
 import type { Prompt } from "../graph/prompt";
 import type { ApiPrompt, Extension, Heddle, MenuEntry, NodeView, PanelEntry, Value, WidgetEntry } from "./api";
@@ -80,7 +79,7 @@ export class Extensions {
       afterQueue: (hook) => void this.after.push(hook),
       onMessage: (type, handler) => void this.handlers.set(type, [...(this.handlers.get(type) ?? []), handler]),
       nodes: () => [...app.active.graph.nodes.values()].map((node) => this.view(node)),
-      setValue: (node, key, value) => app.active.edit(`Change ${key}`, (graph) => setValue(graph, node, key, value as Json)),
+      setValue: (node, key, value) => app.active.setValue(node, key, value as Json),
       select: (nodes) => app.active.select({ nodes: new Set(nodes) }),
       notify: (text) => app.notify({ tone: "info", text }),
       fetchApi: (path, init) => fetch(address(`api/${path.replace(/^\/+/, "")}`), init),

@@ -2,11 +2,14 @@
 
 import { type ReactNode, Suspense, lazy, useState } from "react";
 import type { Dialog } from "../app/app";
+import { saveBlock } from "../app/blocks";
 import { openEmbedded, save, useAsInput } from "../app/files";
+import type { Editor } from "../editor/editor";
 import { t } from "../words/words";
 import { ContextMenu } from "./Menu";
 import { Open, Versions } from "./Open";
-import { CommandPalette, ComboPicker, ConnectPicker, FindPalette, NodePalette } from "./Palette";
+import { ComboPicker } from "./ComboPicker";
+import { CommandPalette, ConnectPicker, FindPalette, NodePalette } from "./Palette";
 import { Rename } from "./Rename";
 import { Ask, Sheet } from "./Sheet";
 import { useApp } from "./use-app";
@@ -17,6 +20,7 @@ const Settings = lazy(async () => ({ default: (await import("./later")).Settings
 const Shortcuts = lazy(async () => ({ default: (await import("./later")).Shortcuts }));
 const Lightbox = lazy(async () => ({ default: (await import("./later")).Lightbox }));
 const Gallery = lazy(async () => ({ default: (await import("./later")).Gallery }));
+const ShownWidgets = lazy(async () => ({ default: (await import("./later")).ShownWidgets }));
 const MaskEditor = lazy(async () => ({ default: (await import("./later")).MaskEditor }));
 
 export function Dialogs(): ReactNode {
@@ -47,6 +51,10 @@ function Shown(): ReactNode {
       return <Open />;
     case "save-as":
       return <Ask title={t("Save as")} label={t("Name")} initial={app.active.name ?? "untitled"} done={(name) => void save(app, app.active, name, false)} />;
+    case "save-block":
+      return <Ask title={t("Keep as a block")} label={t("Name")} initial={firstTitle(app.active)} done={(name) => void saveBlock(app, name)} />;
+    case "shown-widgets":
+      return <ShownWidgets {...dialog} />;
     case "rename":
       return <Rename {...dialog} />;
     case "settings":
@@ -62,6 +70,11 @@ function Shown(): ReactNode {
     case undefined:
       return null;
   }
+}
+
+function firstTitle(editor: Editor): string {
+  const [node] = editor.selectedNodes;
+  return node ? editor.title(node) : "";
 }
 
 function Dropped({ file, embedded, at }: Of<"dropped">): ReactNode {

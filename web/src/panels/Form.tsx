@@ -5,9 +5,8 @@ import type { Editor } from "../editor/editor";
 import { isArea } from "../editor/geometry";
 import { typedNumber } from "../editor/number";
 import { viewUrl } from "../client/http";
-import { type WidgetEntry, isNote, widgetEntries } from "../graph/definitions";
+import { type WidgetEntry, isNote } from "../graph/definitions";
 import { type Graph, type GraphNode, linkInto, wiring } from "../graph/document";
-import { setValue } from "../graph/edit";
 import { pickFile, useAsInput } from "../app/files";
 import { useApp } from "./use-app";
 
@@ -50,7 +49,7 @@ export function Form(): ReactNode {
 function NodeFields({ node, editor }: { readonly node: GraphNode; readonly editor: Editor }): ReactNode {
   const definition = editor.definition(node.type);
   if (!definition || !node.values) return null;
-  const free = widgetEntries(definition).filter((entry) => {
+  const free = editor.entries(node).filter((entry) => {
     if (entry.role !== "value" && entry.role !== "control") return false;
     const slot = node.inputs.findIndex((input) => input.name === entry.key);
     return slot < 0 || !linkInto(editor.graph, node.id, slot);
@@ -72,7 +71,7 @@ function Field({ node, entry, editor }: { readonly node: GraphNode; readonly ent
   const value = editor.value(node, entry.key, spec.initial);
   const [draft, setDraft] = useState<string | null>(null);
   const label = entry.role === "control" ? "after each run" : (entry.input?.label ?? entry.name);
-  const set = (next: typeof value, merge: string | null = null): void => editor.edit(`Change ${entry.key}`, (graph) => setValue(graph, node.id, entry.key, next), merge);
+  const set = (next: typeof value, merge: string | null = null): void => editor.setValue(node.id, entry.key, next, `Change ${entry.key}`, merge);
   const upload = async (): Promise<void> => {
     const file = await pickFile("image/*");
     if (file) await useAsInput(app, file, node.pos, node.id);

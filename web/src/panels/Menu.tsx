@@ -12,7 +12,7 @@ import { portalName, setPortal, together } from "../editor/portals";
 import { formatNumber } from "../editor/number";
 import { type WidgetEntry, widgetEntries } from "../graph/definitions";
 import { type GraphNode, linkInto } from "../graph/document";
-import { addReroute, changeGroup, changeNodes, removeLinks, setValue } from "../graph/edit";
+import { addReroute, changeGroup, changeNodes, removeLinks } from "../graph/edit";
 import { t } from "../words/words";
 import { place } from "./Picker";
 import { useApp, useContextOf } from "./use-app";
@@ -106,7 +106,7 @@ function sectionsFor(app: App, context: Context, open: Open): readonly (readonly
       return [
         partEntries(app, node, open),
         nodeEntries(app, node, open),
-        [...(instance ? ["enter", "unpack"] : []), "run-to", "run-selected", "connect", "duplicate", "mute", "bypass", "collapse", "pin", "frame", "subgraph"].map(command),
+        [...(instance ? ["enter", "unpack", "shown-widgets"] : []), "run-to", "run-selected", "connect", "duplicate", "mute", "bypass", "collapse", "pin", "frame", "subgraph", "save-block"].map(command),
         app.extensions.menusFor(node).map((entry, i): Entry => ({ id: `extension:${i}`, name: entry.name, run: () => entry.run(app.extensions.view(node)) })),
         ["dissolve", "delete"].map(command),
       ];
@@ -173,7 +173,7 @@ function partEntries(app: App, node: GraphNode, { target }: Open): readonly Entr
 function resetEntry(editor: Editor, node: GraphNode, { key, spec, input }: WidgetEntry): readonly Entry[] {
   const initial = spec.kind === "number" ? formatNumber(spec, spec.initial) : typeof spec.initial === "object" ? JSON.stringify(spec.initial) : String(spec.initial);
   const shown = initial.length > 24 ? `${initial.slice(0, 24)}…` : initial;
-  return [{ id: "reset-widget", name: t("Reset {name} to {value}", { name: input?.label ?? key, value: shown === "" ? t("nothing") : shown }), off: node.values?.[key] === spec.initial, run: () => editor.edit(`Reset ${key}`, (graph) => setValue(graph, node.id, key, spec.initial)) }];
+  return [{ id: "reset-widget", name: t("Reset {name} to {value}", { name: input?.label ?? key, value: shown === "" ? t("nothing") : shown }), off: node.values?.[key] === spec.initial, run: () => editor.setValue(node.id, key, spec.initial, `Reset ${key}`) }];
 }
 
 function nodeEntries(app: App, node: GraphNode, { at }: Open): readonly Entry[] {

@@ -1,21 +1,20 @@
 /** Choosing a node to add; finding nodes, commands and options. */
 
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect } from "react";
+import { listBlocks, placeBlock } from "../app/blocks";
 import { allCommands } from "../app/commands";
 import { keysOf } from "../app/keys";
 import { findInGraph, findTypes, score } from "../editor/search";
 import { addConnected, possibleLinks, typeOf } from "../editor/wiring";
 import { jumpTo } from "../app/runner";
-import { pickFile, setLoaded, useAsInput } from "../app/files";
-import { type NodeDefinition, widgetEntries } from "../graph/definitions";
-import { connect, setValue } from "../graph/edit";
-import type { NodeId, Rect } from "../graph/document";
+import type { NodeDefinition } from "../graph/definitions";
+import { connect } from "../graph/edit";
 import { readable } from "../graph/types";
+import { t } from "../words/words";
 import { themes, typeStyle } from "../view/theme";
 import type { Dialog } from "../app/app";
 import { type Choice, Picker } from "./Picker";
 import { useApp, useContextOf } from "./use-app";
-import { viewUrl } from "../client/http";
 
 type Of<K extends Dialog["kind"]> = Extract<Dialog, { kind: K }>;
 
@@ -45,8 +44,17 @@ export function NodePalette({ at, end }: Of<"palette">): ReactNode {
   const editor = app.active;
   const uses = new Map(Object.entries(app.settings.uses));
   const wire = end ? { side: end.side === "output" ? ("takes" as const) : ("gives" as const), type: typeOf(editor, end) } : undefined;
-  const find = (text: string): readonly Choice[] =>
-    findTypes(app.catalogue, { text, uses, ...(wire ? { wire } : {}) }).map((definition) => ({ id: definition.type, label: definition.title, detail: definition.category }));
+  useEffect(() => {
+    if (!end) void listBlocks().then((blocks) => {
+      app.blocks = blocks;
+      app.changed();
+    }, () => undefined);
+  }, [app, end]);
+  const find = (text: string): readonly Choice[] => {
+    const types = findTypes(app.catalogue, { text, uses, ...(wire ? { wire } : {}) }).map((definition) => ({ id: definition.type, label: definition.title, detail: definition.category }));
+    const blocks = end || text.trim() === "" ? [] : app.blocks.map((block) => ({ block, points: score(text, block.name) })).filter(({ points }) => points > 300);
+    return [...blocks.map(({ block }) => ({ id: `block:${block.id}`, label: block.name, detail: block.pack ?? t("block") })), ...types];
+  };
   return (
     <Picker
       title="Add node"
@@ -54,8 +62,9 @@ export function NodePalette({ at, end }: Of<"palette">): ReactNode {
       find={find}
       close={() => app.setDialog(null)}
       choose={(type) => {
+        if (type.startsWith("block:")) return void placeBlock(app, type.slice(6), at);
         addConnected(editor, type, at, end);
-        app.used(type);
+        return app.used(type);
       }}
       preview={(type) => {
         const definition = app.catalogue.get(type);
@@ -105,52 +114,6 @@ export function FindPalette(): ReactNode {
       close={() => app.setDialog(null)}
       choose={(node) => jumpTo(app, editor, editor.executionId(node))}
       empty="Type to search titles, types, numbers and values."
-    />
-  );
-}
-
-interface ComboProps {
-  readonly node: NodeId;
-  readonly entryKey: string;
-  readonly anchor: Rect;
-}
-
-export function ComboPicker({ node: id, entryKey: key, anchor }: ComboProps): ReactNode {
-  const app = useApp();
-  const editor = app.active;
-  const node = editor.graph.nodes.get(id);
-  const definition = node && editor.definition(node.type);
-  const entry = definition && widgetEntries(definition).find((one) => one.key === key);
-  if (!node || entry?.spec.kind !== "combo") return null;
-  const { spec } = entry;
-  const value = editor.value(node, key, spec.initial);
-  const options = spec.options.map(String);
-  const pictures = spec.upload === "image";
-  const find = (words: string): readonly Choice[] => {
-    const found = words === "" ? options : options.map((option) => ({ option, points: score(words, option) })).filter(({ points }) => points > 0).sort((a, b) => b.points - a.points).map(({ option }) => option);
-    return found.slice(0, 300).map((option) => ({ id: option, label: option, detail: option === String(value) ? "now" : undefined }));
-  };
-  const upload = async (): Promise<void> => {
-    const file = await pickFile("image/*");
-    if (!file) return;
-    app.setDialog(null);
-    await useAsInput(app, file, node.pos, id);
-  };
-  return (
-    <Picker
-      title={entry.input?.label ?? entry.name}
-      placeholder="Filter"
-      anchor={anchor}
-      find={find}
-      current={String(value)}
-      close={() => app.setDialog(null)}
-      choose={(option) => {
-        const chosen = spec.options.find((one) => String(one) === option) ?? option;
-        if (pictures) setLoaded(editor, id, String(chosen));
-        else editor.edit(`Change ${key}`, (graph) => setValue(graph, id, key, chosen));
-      }}
-      empty={spec.options.length === 0 ? "The server has none of these." : "Nothing found."}
-      {...(pictures ? { preview: (option: string) => <img className="thumb-large" alt="" src={viewUrl({ filename: option, subfolder: "", type: spec.folder }, true)} />, footer: <button type="button" className="button" onClick={() => void upload()}>Upload from this machine…</button> } : {})}
     />
   );
 }

@@ -1,14 +1,17 @@
 /** A search field over a list, the one way to choose from many: nodes, commands, options, files. */
 
-import { type CSSProperties, type ReactNode, useEffect, useId, useLayoutEffect, useRef, useState } from "react";
+import { type CSSProperties, type ReactNode, useId, useLayoutEffect, useRef, useState } from "react";
 import { Dialog, Modal, ModalOverlay } from "react-aria-components";
 import type { Rect } from "../graph/document";
+import { t } from "../words/words";
 
 export interface Choice {
   readonly id: string;
   readonly label: string;
   readonly detail?: ReactNode;
   readonly disabled?: boolean;
+  /** A small picture in front. */
+  readonly picture?: string;
 }
 
 interface Props {
@@ -22,6 +25,8 @@ interface Props {
   /** Opens below this rectangle of the page; in the middle without. */
   readonly anchor?: Rect;
   readonly preview?: (id: string) => ReactNode;
+  /** Between the field and the list. */
+  readonly header?: ReactNode;
   readonly footer?: ReactNode;
   readonly empty?: string;
 }
@@ -34,7 +39,7 @@ export function place(anchor: Rect | undefined, width: number, height: number): 
   return { left, width: Math.max(width, Math.min(w, 480)), ...(below > height || below > y ? { top: Math.min(y + h + 4, innerHeight - 120) } : { bottom: innerHeight - y + 4 }) };
 }
 
-export function Picker({ title, placeholder, find, choose, close, current, anchor, preview, footer, empty }: Props): ReactNode {
+export function Picker({ title, placeholder, find, choose, close, current, anchor, preview, header, footer, empty }: Props): ReactNode {
   const [words, setWords] = useState("");
   const choices = find(words);
   const [active, setActive] = useState<string | null>(current ?? null);
@@ -81,6 +86,7 @@ export function Picker({ title, placeholder, find, choose, close, current, ancho
               }
             }}
           />
+          {header}
           <div className="picker-main">
             <ul ref={list} id={id} role="listbox" aria-label={title} className="picker-list">
               {choices.map((choice, i) => (
@@ -94,11 +100,12 @@ export function Picker({ title, placeholder, find, choose, close, current, ancho
                   onPointerMove={() => active !== choice.id && setActive(choice.id)}
                   onClick={() => pick(choice)}
                 >
+                  {choice.picture !== undefined && <img className="option-picture" loading="lazy" alt="" src={choice.picture} />}
                   <span className="option-label">{choice.label}</span>
                   {choice.detail !== undefined && <span className="option-detail">{choice.detail}</span>}
                 </li>
               ))}
-              {choices.length === 0 && <li role="option" aria-selected="false" aria-disabled="true" className="nothing">{empty ?? "Nothing found."}</li>}
+              {choices.length === 0 && <li role="option" aria-selected="false" aria-disabled="true" className="nothing">{empty ?? t("Nothing found.")}</li>}
             </ul>
             {preview && chosen && <div className="picker-preview">{preview(chosen.id)}</div>}
           </div>
@@ -107,9 +114,4 @@ export function Picker({ title, placeholder, find, choose, close, current, ancho
       </Modal>
     </ModalOverlay>
   );
-}
-
-/** Runs an effect once, when the component first appears. */
-export function useOnce(effect: () => void): void {
-  useEffect(effect, []);
 }

@@ -4,4 +4,5 @@ export { Gallery } from "./Gallery";
 export { Lightbox } from "./Lightbox";
 export { MaskEditor } from "./MaskEditor";
 export { Settings } from "./Settings";
+export { ShownWidgets } from "./ShownWidgets";
 export { Shortcuts } from "./Shortcuts";

@@ -7,7 +7,6 @@ import type { Host } from "../editor/perform";
 import { toScreen } from "../editor/viewport";
 import type { GraphNode, NodeId, Point, Rect } from "../graph/document";
 import type { Json } from "../graph/json";
-import { setValue } from "../graph/edit";
 
 export class InPlace implements Host {
   constructor(
@@ -44,7 +43,7 @@ export class InPlace implements Host {
     const placed = node && editor.layout(node).widgets.find((widget) => widget.entry.key === key);
     if (!node || !placed) return;
     const { spec } = placed.entry;
-    if (spec.kind === "toggle") return editor.edit(`Change ${key}`, (graph) => setValue(graph, id, key, editor.value(node, key, spec.initial) !== true));
+    if (spec.kind === "toggle") return editor.setValue(id, key, editor.value(node, key, spec.initial) !== true);
     if (spec.kind === "combo") return this.app.setDialog({ kind: "combo", node: id, key, anchor: this.ofNode(node, placed.rect) });
     if (spec.kind === "number" && spec.display === "color") return this.pickColor(id, key, this.ofNode(node, placed.rect));
     const own = spec.kind === "other" ? this.app.extensions.widgets.get(spec.type) : undefined;
@@ -60,7 +59,7 @@ export class InPlace implements Host {
     input.value = `#${Number(editor.graph.nodes.get(id)?.values?.[key] ?? 0).toString(16).padStart(6, "0")}`;
     input.setAttribute("aria-label", key);
     input.style.cssText = `position:fixed;left:${x}px;top:${y}px;width:${width}px;height:${height}px;opacity:0;pointer-events:none`;
-    input.oninput = () => editor.edit(`Change ${key}`, (graph) => setValue(graph, id, key, parseInt(input.value.slice(1), 16)), `color ${id} ${key}`);
+    input.oninput = () => editor.setValue(id, key, parseInt(input.value.slice(1), 16), `Change ${key}`, `color ${id} ${key}`);
     input.onblur = () => input.remove();
     input.onchange = () => {
       editor.sealEdits();
@@ -75,7 +74,7 @@ export class InPlace implements Host {
     const editor = this.app.active;
     try {
       const value = await widget.edit((editor.graph.nodes.get(id)?.values?.[key] ?? null) as Value, { x, y, width, height });
-      if (value !== undefined) editor.edit(`Change ${key}`, (graph) => setValue(graph, id, key, value as Json));
+      if (value !== undefined) editor.setValue(id, key, value as Json);
     } catch (error) {
       this.app.fail(error);
     }

@@ -11,9 +11,9 @@ import { clampNumber } from "../editor/number";
 import { NEAR } from "../editor/viewport";
 import type { GraphNode, NodeId } from "../graph/document";
 import { linkInto } from "../graph/document";
-import { setValue } from "../graph/edit";
 import { parseJson } from "../graph/json";
 import { formatValue } from "./draw-widget";
+import { Completer } from "./completer";
 import { weigh } from "./weights";
 
 type Field = HTMLInputElement | HTMLTextAreaElement | HTMLButtonElement;
@@ -42,13 +42,16 @@ export class Overlay {
   private stamp: readonly unknown[] = [];
   private shown: readonly GraphNode[] = [];
   private order: readonly string[] = [];
+  private readonly completer: Completer;
 
   constructor(
     private readonly app: App,
     private readonly root: HTMLElement,
     private readonly open: (node: NodeId, key: string) => void,
     private readonly redraw: () => void,
-  ) {}
+  ) {
+    this.completer = new Completer(root);
+  }
 
   /** The widget whose element has the focus: the canvas leaves it out. */
   get editing(): { readonly node: NodeId; readonly key: string } | null {
@@ -190,6 +193,10 @@ export class Overlay {
     element.addEventListener("keydown", (event) => this.key(slot, event as KeyboardEvent));
     if (element instanceof HTMLButtonElement) element.addEventListener("click", () => this.open(slot.node, slot.key));
     else element.addEventListener("input", () => this.typed(slot));
+    if (element instanceof HTMLTextAreaElement) {
+      element.addEventListener("input", () => void this.completer.look(element));
+      element.addEventListener("click", () => void this.completer.look(element));
+    }
     if (element instanceof HTMLInputElement) {
       element.autocomplete = "off";
       element.spellcheck = false;
@@ -215,6 +222,7 @@ export class Overlay {
 
   private blurred(slot: Slot): void {
     if (slot.element instanceof HTMLTextAreaElement) slot.element.scrollTop = 0;
+    this.completer.close();
     this.commit(slot);
     this.app.active.sealEdits();
     this.redraw();
@@ -226,7 +234,7 @@ export class Overlay {
     if (!(slot.element instanceof HTMLTextAreaElement) && spec?.kind !== "text") return;
     if (slot.element instanceof HTMLButtonElement) return;
     slot.shown = slot.element.value;
-    this.app.active.edit("Type", (graph) => setValue(graph, slot.node, slot.key, (slot.element as HTMLInputElement).value), `type ${slot.node} ${slot.key}`);
+    this.app.active.setValue(slot.node, slot.key, slot.element.value, "Type", `type ${slot.node} ${slot.key}`);
   }
 
   private commit(slot: Slot): void {
@@ -239,7 +247,7 @@ export class Overlay {
       const color = spec.display === "color" ? /^#?([0-9a-f]{6})$/i.exec(source.trim())?.[1] : undefined;
       const value = color ? parseInt(color, 16) : typedNumber(spec, source);
       if (value === null) this.app.notify({ tone: "info", text: `“${source}” is not a number.` });
-      else this.app.active.edit(`Change ${slot.key}`, (graph) => setValue(graph, slot.node, slot.key, value));
+      else this.app.active.setValue(slot.node, slot.key, value);
     } else if (spec.kind === "other") {
       let value: ReturnType<typeof parseJson> = source;
       try {
@@ -247,13 +255,14 @@ export class Overlay {
       } catch {
         // Not JSON: kept as text.
       }
-      this.app.active.edit(`Change ${slot.key}`, (graph) => setValue(graph, slot.node, slot.key, value));
+      this.app.active.setValue(slot.node, slot.key, value);
     }
     this.redraw();
   }
 
   private key(slot: Slot, event: KeyboardEvent): void {
     const { element } = slot;
+    if (this.completer.key(event)) return;
     if (event.key === "Tab") {
       const next = this.order[this.order.indexOf(`${slot.node}\n${slot.key}`) + (event.shiftKey ? -1 : 1)]?.split("\n");
       if (!next) return;
@@ -287,7 +296,7 @@ export class Overlay {
       const now = typedNumber(spec, element.value);
       const by = (event.key === "ArrowUp" ? 1 : -1) * spec.step * (event.shiftKey ? 10 : 1);
       const value = clampNumber(spec, Number(now ?? 0) + by);
-      this.app.active.edit(`Change ${slot.key}`, (graph) => setValue(graph, slot.node, slot.key, value), `step ${slot.node} ${slot.key}`);
+      this.app.active.setValue(slot.node, slot.key, value, `Change ${slot.key}`, `step ${slot.node} ${slot.key}`);
       element.value = slot.placed ? formatValue(slot.placed, value) : String(value);
       slot.shown = element.value;
       element.select();

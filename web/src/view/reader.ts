@@ -4,7 +4,6 @@ import type { App } from "../app/app";
 import type { Editor } from "../editor/editor";
 import { runOf, willRun } from "./draw-node";
 import { BYPASSED, type Graph, type GraphNode, MUTED, linkInto, wiring } from "../graph/document";
-import { widgetEntries } from "../graph/definitions";
 
 const MOST = 300;
 
@@ -85,8 +84,8 @@ export function describe(editor: Editor, node: GraphNode): string {
     if (source) parts.push(`${slot.label ?? slot.name} from ${editor.title(source)}`);
     else if (slot.widget === undefined) parts.push(`${slot.label ?? slot.name} open, takes ${slot.type}`);
   });
-  for (const entry of definition && node.values ? widgetEntries(definition) : []) {
-    if (entry.role === "value") parts.push(`${entry.input?.label ?? entry.name} ${String(node.values?.[entry.key] ?? "").slice(0, 80)}`);
+  for (const entry of editor.entries(node)) {
+    if (entry.role === "value") parts.push(`${entry.input?.label ?? entry.name} ${String(editor.value(node, entry.key, "")).slice(0, 80)}`);
   }
   const targets = (wiring(editor.graph).outOf.get(node.id) ?? []).flatMap((link) => editor.graph.nodes.get(link.to) ?? []);
   if (targets.length > 0) parts.push(`feeds ${[...new Set(targets.map((target) => editor.title(target)))].join(", ")}`);
