@@ -1,17 +1,24 @@
-"""What the trainers of the starter model's companions share: pictures as latents, prompts as states, one loop."""
+"""What the trainers of the starter model's companions share: a loop on latents and words, one on pictures, a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from training.autoencoder import differences, to_tensor
 from training.diffuse import Diffusion
 from training.pictures import batches
 from training.progress import Average, Losses, Stage, lean, warm_then_cosine
 from training.run import Run
 from training.starter import Starter
 
+Network = TypeVar("Network", bound=nn.Module)
+PICTURES = 4000
 Predict = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(noisy latents, timesteps, ids of prompts, numbers of the pictures) → the noise."""
 
@@ -66,3 +73,43 @@ def learn(run: Run, lesson: Lesson, starter: Starter, examples: Examples, traine
     if done:
         trained.load_state_dict(average.network.state_dict())
     return done
+
+
+def learn_pictures(
+    run: Run, lesson: Lesson, network: Network, loss_of: Callable[[Tensor, torch.Generator], Tensor]
+) -> Network | None:
+    """The average of a network that learned from PICTURES pictures; None if the deadline came first.
+
+    loss_of(pixels, generator) of a batch, (B, 3, H, W) in -1…1.
+    """
+    steps, batch, device = run.steps or lesson.steps, run.batch or lesson.batch, run.device
+    pictures = run.pictures(PICTURES)
+    network = network.to(device)
+    average = Average(network)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=lesson.rate)
+    stage = Stage(run.folder / lesson.name, network, optimizer, average, deadline=run.deadline)
+    stage.resume()
+    source = batches(len(pictures), batch, run.seed, stage.step)
+
+    def step(number: int) -> Losses:
+        generator = torch.Generator(device).manual_seed(run.seed * 1_000_003 + number)
+        with lean(device):
+            loss = loss_of(to_tensor(pictures[next(source)]).to(device), generator)
+        loss.backward()
+        return {"loss": loss}
+
+    return average.network if stage.run(steps, step, warm_then_cosine(lesson.rate, steps)) else None
+
+
+def edges_too(shown: Tensor, wanted: Tensor) -> Tensor:
+    """Absolute error of pixels and of their differences; (B, 3, H, W) each."""
+    edges = sum(F.l1_loss(a, b) for a, b in zip(differences(shown), differences(wanted), strict=True))
+    return F.l1_loss(shown, wanted) + edges
+
+
+def publish(path: Path, tensors: Mapping[str, Tensor], title: str) -> None:
+    """Write a finished file in float16."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    halves = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in tensors.items()}
+    save_file(halves, path, {"modelspec.title": title})
+    print(f"{path.stat().st_size:,} bytes in {path}")

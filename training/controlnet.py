@@ -1,14 +1,13 @@
 """A ControlNet (arXiv:2302.05543) for the starter model: edges to a picture."""
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from diffusion.images.canny import canny
 from diffusion.models.controlnet import ControlNet
 from training import companions
 from training.autoencoder import to_tensor
-from training.companions import Examples, Lesson
+from training.companions import Examples, Lesson, publish
 from training.run import Run
 from training.starter import UNET, Starter, encode
 
@@ -57,9 +56,8 @@ def train(run: Run) -> bool:
     done = companions.learn(run, Lesson("edges", 4000, 3e-4), starter, examples, network, predict)
     if done:
         path = run.models / "controlnet" / "heddle-starter-edges.safetensors"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({f"control_model.{n}": v.detach().half().cpu() for n, v in network.state_dict().items()}, path)
-        print(f"{path.stat().st_size:,} bytes in {path}")
+        tensors = {f"control_model.{name}": value for name, value in network.state_dict().items()}
+        publish(path, tensors, "Heddle starter, edges")
     return done
 
 

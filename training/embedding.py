@@ -5,12 +5,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training import companions
 from training.autoencoder import to_tensor
-from training.companions import Examples, Lesson
+from training.companions import Examples, Lesson, publish
 from training.pictures import TOKENS, draw, ids
 from training.run import Run
 from training.scenes.composition import Background, Composition, Thing
@@ -72,7 +71,5 @@ def train(run: Run) -> bool:
         )
     if done:
         path = run.models / "embeddings" / "heddle-starter-emblem.safetensors"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"emb_params": learned.vectors.detach().half().cpu()}, path)
-        print(f"{path.stat().st_size:,} bytes in {path}")
+        publish(path, {"emb_params": learned.vectors}, "Heddle starter, emblem")
     return done

@@ -1,9 +1,6 @@
 """A style LoRA (arXiv:2106.09685): everything the model knows, as ink lines on paper."""
 
-from pathlib import Path
-
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -11,11 +8,10 @@ from diffusion.images.canny import LUMA, correlate
 from diffusion.models.unet import UNet
 from training import companions
 from training.autoencoder import to_tensor
-from training.companions import Examples, Lesson
+from training.companions import PICTURES, Examples, Lesson, publish
 from training.run import Run
 from training.starter import Starter, encode
 
-PICTURES = 4000
 RANK = 16
 PAPER = (0.97, 0.95, 0.90)
 INK = (0.13, 0.12, 0.18)
@@ -45,17 +41,14 @@ def attach(network: UNet, rank: int = RANK) -> nn.ModuleDict:
     return updates
 
 
-def write(path: Path, updates: nn.ModuleDict) -> int:
-    """The file in kohya's layout, float16; returns its bytes. A reader finds scale 1: alpha is the rank."""
+def kohya(updates: nn.ModuleDict) -> dict[str, Tensor]:
+    """Updates as the tensors of a file in kohya's layout. A reader finds scale 1: alpha is the rank."""
     tensors: dict[str, Tensor] = {}
     for name, update in updates.items():
         assert isinstance(update, LowRank)
-        tensors[f"{name}.lora_down.weight"] = update.down.detach().half().cpu()
-        tensors[f"{name}.lora_up.weight"] = update.up.detach().half().cpu()
-        tensors[f"{name}.alpha"] = torch.tensor(float(len(update.down)), dtype=torch.float16)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, {"ss_network_module": "networks.lora", "modelspec.title": "Heddle starter, line art"})
-    return path.stat().st_size
+        tensors |= {f"{name}.lora_down.weight": update.down, f"{name}.lora_up.weight": update.up}
+        tensors[f"{name}.alpha"] = torch.tensor(float(len(update.down)))
+    return tensors
 
 
 def line_art(pictures: Tensor) -> Tensor:
@@ -91,5 +84,5 @@ def train(run: Run) -> bool:
     )
     if done:
         path = run.models / "loras" / "heddle-starter-lineart.safetensors"
-        print(f"{write(path, updates):,} bytes in {path}")
+        publish(path, kohya(updates), "Heddle starter, line art")
     return done

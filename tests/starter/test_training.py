@@ -17,6 +17,7 @@ from diffusion.store import ModelStore
 from diffusion.text.encode import encode, prompt_tokens
 from training import autoencoder, lora, starter, upscaler
 from training.__main__ import STAGES
+from training.companions import publish
 from training.diffuse import OFFSET, Diffusion
 from training.pictures import World, drawn, ids, worded
 from training.progress import Average, Stage
@@ -157,7 +158,7 @@ def test_a_lora_in_its_file_does_what_it_did_while_it_was_trained(trained: Run, 
     updates = lora.attach(loaded.unet, rank=2)
     for update in updates.values():
         nn.init.normal_(update.get_parameter("up"), std=0.05, generator=torch.Generator().manual_seed(5))
-    lora.write(tmp_path / "style.safetensors", updates)
+    publish(tmp_path / "style.safetensors", lora.kohya(updates), "style")
     store = ModelStore()
     applied = apply_lora(store.lora(tmp_path / "style.safetensors"), store.checkpoint(trained.starter).model, None)
     assert applied.unused == ()
