@@ -9,9 +9,11 @@ from execution.job import redacted
 AT_ONCE = 10_000
 
 
-class EndedJob(Protocol):
+class KeptJob(Protocol):
     @property
     def id(self) -> str: ...
+    @property
+    def state(self) -> str: ...
     @property
     def number(self) -> float: ...
     @property
@@ -20,11 +22,13 @@ class EndedJob(Protocol):
     def targets(self) -> tuple[str, ...]: ...
     @property
     def extra(self) -> Mapping[str, Any]: ...
+    @property
+    def submitted_at(self) -> float: ...
 
 
 class KeptRecord(Protocol):
     @property
-    def job(self) -> EndedJob: ...
+    def job(self) -> KeptJob: ...
     @property
     def outputs(self) -> Mapping[str, Any]: ...
     @property
@@ -36,6 +40,7 @@ class KeptRecord(Protocol):
 class HistoryStore(Protocol):
     async def history(self, max_items: int | None, offset: int | None) -> Sequence[KeptRecord]: ...
     async def record(self, id: str) -> KeptRecord | None: ...
+    async def records(self, ids: Sequence[str]) -> Sequence[KeptRecord]: ...
     async def forget(self, ids: Sequence[str]) -> None: ...
     async def forget_all(self) -> None: ...
 
@@ -55,6 +60,10 @@ class History:
         """One entry; None for a job that is unknown or has not ended."""
         record = await self._store.record(prompt_id)
         return None if record is None else entry(record)
+
+    async def records(self, prompt_ids: Sequence[str]) -> Sequence[KeptRecord]:
+        """Jobs of these ids in whatever state; one that has not ended has no outputs and no status."""
+        return await self._store.records(prompt_ids)
 
     async def delete(self, prompt_ids: Sequence[str]) -> None:
         """Forget ended jobs; ids of others are ignored."""

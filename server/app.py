@@ -88,7 +88,7 @@ def build(services: Services) -> web.Application:
         editor.table(),
     ]
     only_api: list[Routes] = [
-        JobsRoutes(s.queue, s.history, s.dispatch).table(),
+        JobsRoutes(s.jobs, s.history, s.dispatch).table(),
         AssetRoutes().table(),
         templates.static(),
     ]

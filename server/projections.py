@@ -6,6 +6,7 @@ Secrets that came with a job are for the worker; no client sees them again, not 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from execution.history import KeptJob
 from execution.job import redacted
 from execution.queue import WaitingJob
 
@@ -18,7 +19,7 @@ def row(job: WaitingJob) -> list[Any]:
     return [job.number, job.id, job.graph, redacted(job.extra), list(job.targets)]
 
 
-def waiting(job: WaitingJob, state: str) -> dict[str, Any]:
+def waiting(job: KeptJob, state: str) -> dict[str, Any]:
     """A job that has not ended, in the jobs list. state: "pending" or "in_progress"."""
     shown = {
         "id": job.id,

@@ -83,12 +83,24 @@ def _found(db: sqlite3.Connection, wanted: Wanted, limit: int) -> list[int]:
         match = _match(wanted.words)
         if match is None:
             return []
+        # State and batch are looked up in their indexes: the rows themselves are large and need not be touched.
+        tests, values = "", list[Any]()
+        if len(wanted.states) < len(STATES):
+            tests += (
+                " AND EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_by_state"
+                f" WHERE state IN ({_marks(wanted.states)}) AND arrival = job_words.rowid)"
+            )
+            values += wanted.states
+        if wanted.batch is not None:
+            tests += (
+                " AND EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_by_batch"
+                " WHERE batch = ? AND arrival = job_words.rowid)"
+            )
+            values.append(wanted.batch)
         return _arrivals(
             db,
-            "SELECT jobs.arrival FROM job_words JOIN jobs ON jobs.arrival = job_words.rowid WHERE job_words MATCH ?"
-            f" AND state IN ({_marks(wanted.states)}) AND (? IS NULL OR batch = ?) AND job_words.rowid < ?"
-            " ORDER BY job_words.rowid DESC LIMIT ?",
-            (match, *wanted.states, wanted.batch, wanted.batch, before, limit),
+            f"SELECT rowid FROM job_words WHERE job_words MATCH ? AND rowid < ?{tests} ORDER BY rowid DESC LIMIT ?",
+            (match, before, *values, limit),
         )
     if wanted.batch is not None:
         return _arrivals(

@@ -106,6 +106,8 @@ class StoredRecord:
     meta: Mapping[str, Any]
 
 
+# What is asked of waiting jobs is found in their own index, which holds their order.
+_WAITING = "jobs INDEXED BY jobs_waiting WHERE state = 'queued'"
 _JOB = "id, number, arrival, state, graph, targets, extra, submitted_at, started_at, ended_at, attempt, worker, fence"
 _RECORD = f"{_JOB}, outputs, status, meta"
 
@@ -181,7 +183,7 @@ class Jobs:
             row = db.execute(
                 "UPDATE jobs SET state = 'running', worker = ?, fence = fence + 1, attempt = attempt + 1,"
                 " started_at = ?, beat_at = ? WHERE arrival ="
-                " (SELECT arrival FROM jobs WHERE state = 'queued' ORDER BY number, arrival LIMIT 1)"
+                f" (SELECT arrival FROM {_WAITING} ORDER BY number, arrival LIMIT 1)"
                 f" RETURNING {_JOB}",
                 (worker, at, at),
             ).fetchone()
@@ -249,8 +251,8 @@ class Jobs:
         """Have a waiting job served before all others. False when it does not wait."""
 
         def work(db: sqlite3.Connection) -> bool:
-            first = db.execute("SELECT min(number) FROM jobs WHERE state = 'queued' AND id != ?", (id,)).fetchone()[0]
-            return _move(db, id, 0 if first is None else _below(first))
+            first = db.execute(f"SELECT number FROM {_WAITING} ORDER BY number LIMIT 1").fetchone()
+            return first is not None and _move(db, id, _below(first[0]))
 
         return await self._database.write(work)
 
@@ -266,7 +268,7 @@ class Jobs:
                 return True
             number, arrival = after
             earlier = (
-                "SELECT arrival, number FROM jobs WHERE state = 'queued' AND (number, arrival) < (?, ?) AND id != ?"
+                f"SELECT arrival, number FROM {_WAITING} AND (number, arrival) < (?, ?) AND id != ?"
                 " ORDER BY number DESC, arrival DESC"
             )
             last = db.execute(f"{earlier} LIMIT 1", (number, arrival, id)).fetchone()
@@ -300,7 +302,7 @@ class Jobs:
 
         def work(db: sqlite3.Connection) -> list[StoredJob]:
             rows = db.execute(
-                f"SELECT {_JOB} FROM jobs WHERE state = 'queued' ORDER BY number, arrival LIMIT ? OFFSET ?",
+                f"SELECT {_JOB} FROM {_WAITING} ORDER BY number, arrival LIMIT ? OFFSET ?",
                 (-1 if limit is None else limit, offset),
             )
             return [_job(row) for row in rows]
@@ -331,9 +333,9 @@ class Jobs:
             row = db.execute("SELECT number, arrival FROM jobs WHERE id = ? AND state = 'queued'", (id,)).fetchone()
             if row is None:
                 return None
-            return db.execute(
-                "SELECT count(*) FROM jobs WHERE state = 'queued' AND (number, arrival) < (?, ?)", tuple(row)
-            ).fetchone()[0]
+            return db.execute(f"SELECT count(*) FROM {_WAITING} AND (number, arrival) < (?, ?)", tuple(row)).fetchone()[
+                0
+            ]
 
         return await self._database.read(work)
 
@@ -368,6 +370,16 @@ class Jobs:
         def work(db: sqlite3.Connection) -> StoredRecord | None:
             row = db.execute(f"SELECT {_RECORD} FROM jobs WHERE id = ? AND shown = 1", (id,)).fetchone()
             return row and _record(row)
+
+        return await self._database.read(work)
+
+    async def records(self, ids: Sequence[str]) -> Sequence[StoredRecord]:
+        """Jobs of these ids in whatever state; one that has not ended has no outputs and no status. One that was taken
+        back while it waited is left out, as in the history."""
+
+        def work(db: sqlite3.Connection) -> list[StoredRecord]:
+            known = f"SELECT {_RECORD} FROM jobs WHERE state != 'cancelled' AND id IN"
+            return [_record(row) for part in _parts(ids) for row in db.execute(f"{known} ({_marks(part)})", part)]
 
         return await self._database.read(work)
 

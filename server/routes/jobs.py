@@ -1,21 +1,32 @@
 """`/api/jobs`: queue and history as one list."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
 from execution.dispatch import Dispatch
-from execution.history import History
-from execution.queue import Queue
+from execution.history import History, KeptRecord, entry
 from server import projections
 from server.bodies import json_in_thread, number, read_object
 from server.problems import json_response
+from storage.job_list import JobList, Summary, Wanted
 
-STATES = ("pending", "in_progress", "completed", "failed", "cancelled")
+# State as clients know it → as it is stored. A job taken back while it waited is not told of, as in the history.
+STORED = {
+    "pending": ("queued",),
+    "in_progress": ("running",),
+    "completed": ("succeeded",),
+    "failed": ("failed", "crashed"),
+    "cancelled": ("interrupted",),
+}
+LIVE = {"queued": "pending", "running": "in_progress"}
+STATES = tuple(STORED)
 _SORT = ("created_at", "execution_duration")
 
 
-# Of the jobs that ended, the list holds the last so many.
+# The list holds the newest so many.
 RECENT = 1_000
 
 
@@ -24,8 +35,8 @@ class _BadQuery(ValueError):
 
 
 class JobsRoutes:
-    def __init__(self, queue: Queue, history: History, dispatch: Dispatch):
-        self._queue, self._history, self._dispatch = queue, history, dispatch
+    def __init__(self, jobs: JobList, history: History, dispatch: Dispatch):
+        self._jobs, self._history, self._dispatch = jobs, history, dispatch
 
     def table(self) -> list[web.RouteDef]:
         return [
@@ -46,38 +57,39 @@ class JobsRoutes:
         except _BadQuery as error:
             return json_response({"error": str(error)}, status=400)
         workflow = request.query.get("workflow_id") or None
-        waiting = await self._waiting()
-        entries = await self._history.page(RECENT)
-
-        def made() -> dict[str, Any]:
-            rows = [projections.ended(entry) for entry in entries.values()] + waiting
-            rows = [row for row in rows if row["status"] in states and workflow in (None, row.get("workflow_id"))]
-            rows.sort(key=_duration if sort_by == "execution_duration" else _created)
-            if descending:
-                rows.reverse()  # so that of equals, too, the latest comes first
-            end = len(rows) if limit is None else offset + limit
-            return {
-                "jobs": rows[offset:end],
-                "pagination": {"offset": offset, "limit": limit, "total": len(rows), "has_more": end < len(rows)},
+        stored = [one for state in states for one in STORED[state]]
+        found = list(await self._jobs.page(Wanted(stored), RECENT))
+        shown = await self._shown([one.id for one in found]) if workflow is not None else {}
+        if workflow is not None:
+            found = [one for one in found if shown.get(one.id, {}).get("workflow_id") == workflow]
+        found.sort(key=_duration if sort_by == "execution_duration" else _created, reverse=descending)
+        page = found[offset:] if limit is None else found[offset : offset + limit]
+        shown = shown or await self._shown([one.id for one in page])
+        counts = {} if workflow is not None else await self._jobs.counts()
+        total = len(found) if workflow is not None else sum(counts.get(one, 0) for one in stored)
+        return await json_in_thread(
+            lambda: {
+                "jobs": [shown[one.id] for one in page if one.id in shown],
+                "pagination": {
+                    "offset": offset,
+                    "limit": limit,
+                    "total": total,
+                    "has_more": offset + len(page) < len(found),
+                },
             }
-
-        return await json_in_thread(made)
+        )
 
     async def one(self, request: web.Request) -> web.Response:
         id = request.match_info["job_id"]
-        for state, jobs in (("in_progress", await self._queue.running()), ("pending", await self._queue.pending())):
-            for job in jobs:
-                if job.id == id:
-                    shown = projections.waiting(job, state)
-                    return json_response(projections.with_workflow(shown, job.graph, job.extra))
-        entry = await self._history.entry(id)
-        if entry is None:
+        (record, *_) = await self._history.records([id]) or [None]
+        if record is None:
             return json_response({"error": "Job not found"}, status=404)
 
         def made() -> dict[str, Any]:
-            _, _, graph, extra, _ = entry["prompt"]
-            shown = projections.with_workflow(projections.ended(entry), graph, extra)
-            return {**shown, "outputs": entry["outputs"], "execution_status": entry["status"]}
+            shown = projections.with_workflow(_projected(record), record.job.graph, record.job.extra)
+            if record.job.state in LIVE:
+                return shown
+            return {**shown, "outputs": record.outputs, "execution_status": record.status}
 
         return await json_in_thread(made)
 
@@ -98,11 +110,14 @@ class JobsRoutes:
         """Waiting ones are taken back, running ones stopped, ended ones left; asking twice does no harm."""
         return await self._dispatch.cancel(ids) > 0
 
-    async def _waiting(self) -> list[dict[str, Any]]:
-        return [
-            *(projections.waiting(job, "in_progress") for job in await self._queue.running()),
-            *(projections.waiting(job, "pending") for job in await self._queue.pending()),
-        ]
+    async def _shown(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        records = await self._history.records(ids)
+        return await asyncio.to_thread(lambda: {record.job.id: _projected(record) for record in records})
+
+
+def _projected(record: KeptRecord) -> dict[str, Any]:
+    live = LIVE.get(record.job.state)
+    return projections.ended(entry(record)) if live is None else projections.waiting(record.job, live)
 
 
 def _states(text: str) -> tuple[str, ...]:
@@ -118,9 +133,9 @@ def _one_of(value: str, allowed: tuple[str, ...], name: str) -> str:
     return value
 
 
-def _created(row: dict[str, Any]) -> float:
-    return row.get("create_time", 0)
+def _created(one: Summary) -> float:
+    return one.submitted_at
 
 
-def _duration(row: dict[str, Any]) -> float:
-    return row.get("execution_end_time", 0) - row.get("execution_start_time", row.get("execution_end_time", 0))
+def _duration(one: Summary) -> float:
+    return 0 if one.ended_at is None else one.ended_at - (one.started_at or one.ended_at)

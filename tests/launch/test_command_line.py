@@ -87,3 +87,19 @@ def test_precision_flags_are_told_apart_by_part(tmp_path: Path):
 )
 def test_wrong_usage_is_one_line_and_exit_code_two(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]):
     assert says in refusal(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--token", "s3cret"], ["--token=s3cret"], ["--tok", "s3cret"], ["--listen", "--token", "s3cret", "--cpu"]],
+)
+def test_the_token_is_taken_and_not_told_on(arguments: list[str], tmp_path: Path):
+    """The worker is started with these, for everyone to see in the list of processes."""
+    settings = parse_serve(arguments, tmp_path)
+    assert settings.network.token == "s3cret"
+    assert settings.arguments == ("main.py", *(each for each in arguments if each in ("--listen", "--cpu")))
+
+
+def test_waiting_jobs_are_begun_as_it_was_left_unless_said_otherwise(tmp_path: Path):
+    assert parse_serve([], tmp_path).on_start == "last"
+    assert parse_serve(["--on-start", "paused"], tmp_path).on_start == "paused"
