@@ -284,7 +284,7 @@ def parse_serve(arguments: Sequence[str], home: Path) -> Settings:
     parser = Parser(
         prog="main.py",
         description="Heddle: node-based workflows for diffusion images.",
-        epilog="`main.py run GRAPH.json` runs a graph without a server.",
+        epilog="`main.py run GRAPH.json` runs a graph without a server, `main.py check-pack DIR` tries a pack's nodes.",
     )
     add_network(parser)
     add_paths(parser)

@@ -20,6 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from launch.commands.fetch import fetch
 
             return fetch(words[1:], HOME)
+        case ["check-pack"]:
+            from launch.commands.check_pack import check_pack
+
+            return check_pack(words[1:])
         case ["worker"]:
             from launch.commands.worker import worker
 

@@ -4,10 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
-from compat.found import Wanted
-from compat.packs import load_packs
+from compat.checking.check import check_pack
 from launch.arguments import parse_serve
 from launch.folders import folders_of
 
@@ -19,14 +17,16 @@ def blocks(document: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_pack_in_the_document_loads_and_its_node_works(tmp_path: Path):
-    [pack] = blocks("custom_nodes/README.md", "python")
-    (tmp_path / "mine.py").write_text(pack)
-    [loaded] = load_packs([tmp_path], Wanted(), {}).packs
-    assert loaded.trouble is None
-    [spec] = loaded.specs
-    result = spec.run(image=torch.full((1, 2, 2, 3), 0.25), amount=2.0)
-    assert result.values[0].max() == 0.5  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+def test_every_pack_in_the_guide_keeps_its_promises(tmp_path: Path):
+    packs = blocks("docs/writing-nodes.md", "python")
+    assert len(packs) == 3
+    for number, text in enumerate(packs):
+        path = tmp_path / f"example{number}.py"
+        path.write_text(text)
+        report = check_pack(path, tmp_path / f"base{number}", {})
+        sentences = [finding.sentence for node in report.nodes for finding in node.findings]
+        assert (report.findings, sentences) == ([], [])
+        assert all(node.not_run is None for node in report.nodes)
 
 
 def test_the_file_of_model_paths_in_the_document_is_read(tmp_path: Path):
