@@ -108,4 +108,8 @@ class ControlNet:
     """The model line whose networks it controls, where that is known."""
     hints: LatentFormat | None = None
     """The latent space of its hints; None where they are pictures."""
+    takes_mask: bool = False
+    """Whether a mask follows the channels of its hints, 1 where the picture stays."""
+    mode: int | None = None
+    """What the hint is, by number, for networks that know several kinds; None leaves it open."""
     source: str = ""

@@ -195,7 +195,7 @@ class ModelStore:
         dtype = self.precision.network
         if DIFFERENCE not in checkpoint.weights:
             network = self._single(found.network, dtype, checkpoint)
-            return ControlNet(network, found.family, found.hints, source=str(path))
+            return ControlNet(network, found.family, found.hints, found.takes_mask, source=str(path))
         if base is None:
             raise CheckpointError(checkpoint.path, "holds differences to a model; load it together with that model")
         # It makes another network for each model, so it is not shared.

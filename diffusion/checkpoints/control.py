@@ -18,6 +18,7 @@ from diffusion.families.sd15 import SD15
 from diffusion.families.sdxl import SDXL
 from diffusion.latents import LatentFormat
 from diffusion.models.controlnet import ControlNet, read_controlnet_config
+from diffusion.models.controlnet_union import UNION_NAMES, UnionControlNet, read_union_config
 from diffusion.models.t2i_adapter import T2IAdapter, adapter_from_diffusers, read_t2i_adapter_config
 
 PREFIX = "control_model."
@@ -32,6 +33,8 @@ class FoundControl:
     """The model line it controls, where that is known."""
     hints: LatentFormat | None = None
     """The latent space of its hints; None where they are pictures."""
+    takes_mask: bool = False
+    """Whether a mask follows the channels of its hints."""
 
 
 def find_controlnet(checkpoint: Checkpoint) -> FoundControl:
@@ -39,12 +42,14 @@ def find_controlnet(checkpoint: Checkpoint) -> FoundControl:
     weights = checkpoint.weights
     if any(name.startswith(PREFIX) for name in weights):
         weights = weights.under(PREFIX)
-    weights = renamed(weights, from_diffusers(weights.shapes))
+    weights = renamed(weights, from_diffusers(weights.shapes, UNION_NAMES))
     if config := read_controlnet_config(weights.shapes):
         family = SDXL if config.vector_width else SD2 if config.linear_projection else SD15
+        if union := read_union_config(weights.shapes):
+            return FoundControl(Buildable("union ControlNet", weights, lambda: UnionControlNet(config, union)), family)
         return FoundControl(Buildable("ControlNet", weights, lambda: ControlNet(config)), family)
     if found := find_transformer_control(weights):
-        return FoundControl(found.network, found.family, found.hints)
+        return FoundControl(found.network, found.family, found.hints, found.takes_mask)
     adapter = renamed(checkpoint.weights, adapter_from_diffusers(checkpoint.weights.shapes))
     if adapter_config := read_t2i_adapter_config(adapter.shapes):
         return FoundControl(Buildable("T2I-Adapter", adapter, lambda: T2IAdapter(adapter_config)), None)

@@ -12,6 +12,7 @@ from diffusion.families.family import Family
 from diffusion.latents import LatentFormat
 from diffusion.models.flux_control import FluxControl, read_flux_control_config
 from diffusion.models.mmdit_control import MMDiTControl, read_mmdit_control_config
+from diffusion.models.patches import PATCH
 
 _HINT_BLOCK = {
     "input_hint_block.0": "input_hint_block.conv_in",
@@ -33,6 +34,8 @@ class FoundTransformerControl:
     family: Family[Any]
     hints: LatentFormat | None
     """The latent space of hints; None where they are pictures."""
+    takes_mask: bool = False
+    """Whether a mask follows the channels of hints, as in networks for inpainting."""
 
 
 def find_transformer_control(weights: Weights) -> FoundTransformerControl | None:
@@ -49,10 +52,12 @@ def find_transformer_control(weights: Weights) -> FoundTransformerControl | None
         names = {name: name.replace("pos_embed_input.", "controlnet_x_embedder.") for name in weights}
         ours = renamed(weights, names)
     if mmdit := read_mmdit_control_config(ours.shapes):
-        return FoundTransformerControl(
-            Buildable("SD3 ControlNet", ours, lambda: MMDiTControl(mmdit)), sd3.SD3, SD3_HINTS
-        )
+        masked = mmdit.hint_channels == SD3_HINTS.channels + 1
+        network = Buildable("SD3 ControlNet", ours, lambda: MMDiTControl(mmdit))
+        return FoundTransformerControl(network, sd3.SD3, SD3_HINTS, masked)
     if found := read_flux_control_config(ours.shapes):
         hints = None if found.sees_pictures else latents.FLUX
-        return FoundTransformerControl(Buildable("Flux ControlNet", ours, lambda: FluxControl(found)), flux.FLUX, hints)
+        masked = hints is not None and found.hint_features == PATCH**2 * (hints.channels + 1)
+        network = Buildable("Flux ControlNet", ours, lambda: FluxControl(found))
+        return FoundTransformerControl(network, flux.FLUX, hints, masked)
     return None

@@ -44,10 +44,19 @@ class ControlNet(nn.Module):
         width = config.level_widths[-1]
         self.middle_block_out = nn.Sequential(Conv2d(width, width, 1))
 
-    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor) -> Control:
+    def forward(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None,
+        hint: Tensor,
+        mode: int | None = None,
+    ) -> Control:
         """Residuals for the skip connections and the middle of the UNet, in the precision of x.
 
-        x, timesteps, context, y: as the UNet gets them. hint: (B or 1, 3, 8H, 8W) in 0…1.
+        x, timesteps, context, y: as the UNet gets them. hint: (B or 1, 3, 8H, 8W) in 0…1. mode: what the hint is, for
+        networks that know several kinds.
         """
         check_inputs(self.config, x, context, y)
         wanted, given = (8 * x.shape[3], 8 * x.shape[2]), (hint.shape[3], hint.shape[2])
@@ -56,15 +65,23 @@ class ControlNet(nn.Module):
         dtype = compute_dtype(self)
         call = CallInfo(x.shape, timesteps)
         h, context = x.to(dtype), context.to(dtype)
-        emb = embed(self.time_embed, self.label_emb, self.config.base_width, timesteps, y)
+        emb = embed(self.time_embed, self.label_emb, self.config.base_width, timesteps, y) + self.type_embedding(mode)
         skips: list[Tensor] = []
         for i, (block, zero_conv) in enumerate(zip(self.input_blocks, self.zero_convs, strict=True)):
             h = block(h, emb, context, NO_HOOKS, BlockInfo(call, "input", i))
             if i == 0:
-                h = h + self.input_hint_block(hint.to(dtype))
+                h = h + self.hint_features(h, hint.to(dtype), mode)
             skips.append(zero_conv(h).to(x.dtype))
         h = self.middle_block(h, emb, context, NO_HOOKS, BlockInfo(call, "middle", 0))
         return Control(skips=tuple(skips), middle=self.middle_block_out(h).to(x.dtype))
+
+    def type_embedding(self, mode: int | None) -> Tensor | float:
+        """What the kind of the hint adds to the embedding of the time; nothing in a network that knows but one."""
+        return 0.0
+
+    def hint_features(self, hidden: Tensor, hint: Tensor, mode: int | None) -> Tensor:
+        """What the hint adds to the first feature map, `hidden`."""
+        return self.input_hint_block(hint)
 
 
 def _hint_block(out_width: int) -> nn.Sequential:

@@ -20,6 +20,10 @@ CONTROLLED_BLOCKS = 19
 """Double blocks of the published network. XLabs' residuals go round over them."""
 
 
+MODES = {"canny/lineart/anime_lineart/mlsd": 0, "tile": 1, "depth": 2, "openpose": 4}
+"""Of hints, by number, in InstantX's network for several kinds; 3 is blur, 5 grey, 6 low quality."""
+
+
 @dataclass(frozen=True, slots=True)
 class FluxControlConfig:
     base: FluxConfig
@@ -51,6 +55,11 @@ class FluxControl(FluxBody):
         self.controlnet_blocks = nn.ModuleList(Linear(width, width) for _ in self.double_blocks)
         if config.base.single_blocks:
             self.controlnet_single_blocks = nn.ModuleList(Linear(width, width) for _ in self.single_blocks)
+
+    @property
+    def modes(self) -> Mapping[str, int]:
+        """Number of each kind of hint that the network knows."""
+        return {name: i for name, i in MODES.items() if i < self.control_config.modes}
 
     def forward(
         self,

@@ -5,7 +5,7 @@ reads the ones sampling knows. The other functions change such lists without tou
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -90,6 +90,14 @@ def _area(value: Any) -> Area | None:
     if len(value) != 4:
         raise ValueError(f"An area is (height, width, y, x); got {value!r}")
     return Area(*(float(number) for number in value), unit=unit)
+
+
+def for_controls(condition: Condition) -> Condition | None:
+    """The condition as control networks read it, where it brings a text for them alone; else None."""
+    own: Tensor | None = condition.options.get("cross_attn_controlnet")
+    if own is None:
+        return None
+    return replace(condition, context=own, pooled=condition.options.get("pooled_output_controlnet", condition.pooled))
 
 
 def with_options(pairs: Pairs, **options: Any) -> list[tuple[Tensor, dict[str, Any]]]:

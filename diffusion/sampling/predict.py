@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from diffusion.handles import Model
 from diffusion.images.batch import repeat_to
 from diffusion.patches.hooks import NO_HOOKS, CallInfo, Extra, ModelHooks, Role
-from diffusion.sampling.conditioning import ATTENTION_BIAS, Condition, attention_bias
-from diffusion.sampling.control import ControlCall, ControlSource
+from diffusion.sampling.conditioning import ATTENTION_BIAS, Condition, attention_bias, for_controls
+from diffusion.sampling.control import ControlCall, ControlSource, check_controls
 from diffusion.sampling.grounding import grounding_of
 from diffusion.sampling.network_inputs import Latents, extra_inputs, joined_channels, vector_of
 from diffusion.sampling.process import Process
@@ -37,6 +37,9 @@ class Prepared:
     start: float
     end: float
     control: ControlSource | None
+    control_context: Tensor | None
+    """A text for control networks alone, as long as `context` or not."""
+    control_vector: Tensor | None
     hooks: ModelHooks
     """For the calls that answer this condition."""
 
@@ -99,6 +102,9 @@ class Predictor:
         window = window_of(condition, mask, height, width)
         vector = vector_of(self.model, condition, role, self.latents)
         grounding = grounding_of(condition.options)
+        check_controls(condition.control, self.model)
+        own = for_controls(condition)
+        own_vector = None if own is None else vector_of(self.model, own, role, self.latents)
         return Prepared(
             condition=condition,
             role=role,
@@ -112,6 +118,8 @@ class Predictor:
             start=math.inf if condition.start_percent is None else levels.percent_to_sigma(condition.start_percent),
             end=0.0 if condition.end_percent is None else levels.percent_to_sigma(condition.end_percent),
             control=condition.control,
+            control_context=None if own is None else repeat_to(own.context.float(), len(image)).to(image.device),
+            control_vector=None if own_vector is None else repeat_to(own_vector, len(image)).to(image.device),
             hooks=NO_HOOKS if grounding is None else grounding.hooks(image),
         )
 
@@ -166,7 +174,8 @@ class Predictor:
         extra = _joined_extra([entry.extra for entry in entries])
         control = None
         if entries[0].control is not None:
-            call = ControlCall(shown, times, context, y, float(sigma[0]), self.process.levels, extra)
+            own, own_y = _for_controls(entries)
+            call = ControlCall(shown, times, context, y, float(sigma[0]), self.process.levels, extra, own, own_y)
             control = entries[0].control.control(call)
         joined = [
             entry.joined if entry.window is None else entry.window.of(entry.joined)
@@ -259,6 +268,16 @@ def _joined_biases(entries: Sequence[Prepared]) -> Tensor | None:
     return torch.cat([bias.repeat(1, length // bias.shape[1]) for bias in biases])
 
 
+def _for_controls(entries: Sequence[Prepared]) -> tuple[Tensor | None, Tensor | None]:
+    """Text and vector condition for control networks, where any of the conditions brings one."""
+    if all(entry.control_context is None for entry in entries):
+        return None, None
+    contexts = [entry.context if entry.control_context is None else entry.control_context for entry in entries]
+    vectors = [entry.vector if entry.control_vector is None else entry.control_vector for entry in entries]
+    given = [vector for vector in vectors if vector is not None]
+    return _joined_contexts(contexts), torch.cat(given) if given else None
+
+
 def _uncovered(
     fallback: Sequence[Prepared], named: Sequence[tuple[Prepared, Tensor]], x: Tensor
 ) -> list[tuple[Prepared, Tensor]]:
@@ -288,6 +307,8 @@ def _pair_area(entry: Prepared, others: list[Prepared]) -> None:
                 entry,
                 context=closest.context,
                 bias=closest.bias,
+                control_context=closest.control_context,
+                control_vector=closest.control_vector,
                 vector=closest.vector,
                 joined=closest.joined,
                 extra=closest.extra,

@@ -6,10 +6,14 @@ import pytest
 import torch
 from diffusers.models.adapter import T2IAdapter as TheirT2IAdapter
 from diffusers.models.controlnets.controlnet import ControlNetModel
+from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
+from safetensors.torch import save_file
 
 from diffusion.families.diffusers_layout import from_diffusers
 from diffusion.models.controlnet import ControlNet, read_controlnet_config
+from diffusion.models.controlnet_union import UnionControlNet
 from diffusion.models.t2i_adapter import T2IAdapter, adapter_from_diffusers, read_t2i_adapter_config
+from diffusion.store import ModelStore
 from tests.diffusion import inventory
 from tests.diffusion.models.oracle import TOLERANCE, copy_weights, randomised, relative_error
 
@@ -70,6 +74,55 @@ def test_the_residuals_of_a_controlnet_agree(name: str):
     for mine, their in zip(control.skips, expected.down_block_res_samples, strict=True):
         assert mine is not None
         assert relative_error(mine, their) < TOLERANCE
+
+
+@pytest.fixture(scope="module")
+def union() -> Any:
+    settings = {**CONTROLNETS["SDXL"], "conditioning_embedding_out_channels": (16, 32, 96, 256)}
+    network = ControlNetUnionModel(**settings, num_control_type=8, num_trans_channel=64, num_proj_channel=64)
+    for layer in network.transformer_layes:
+        layer.attn.batch_first = True  # as it is, theirs lets the pictures of a batch attend to each other
+    return randomised(network)
+
+
+@pytest.fixture(scope="module")
+def loaded_union(union: Any, tmp_path_factory: pytest.TempPathFactory) -> UnionControlNet:
+    path = tmp_path_factory.mktemp("union") / "union.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in union.state_dict().items()}, path)
+    network = ModelStore().controlnet(path).network
+    assert isinstance(network, UnionControlNet)
+    return network
+
+
+@pytest.mark.parametrize("kind", [0, 3, 7])
+def test_the_residuals_of_a_union_controlnet_agree(union: Any, loaded_union: UnionControlNet, kind: int):
+    generator = torch.Generator().manual_seed(1)
+    x, context = torch.randn(2, 4, 8, 12, generator=generator), torch.randn(2, 7, 96, generator=generator)
+    hint, timesteps = torch.rand(2, 3, 64, 96, generator=generator), torch.tensor([3, 801])
+    pooled, sizes = torch.randn(2, 64, generator=generator), torch.rand(2, 6, generator=generator) * 1024
+    y = torch.cat([pooled, union.add_time_proj(sizes.flatten()).reshape(2, -1)], dim=1)
+    present = torch.zeros(2, 8)
+    present[:, kind] = 1
+    added = {"text_embeds": pooled, "time_ids": sizes}
+    with torch.no_grad():
+        expected = union(x, timesteps, context, [hint], present, [kind], added_cond_kwargs=added)
+        control = loaded_union(x, timesteps, context, y, hint, kind)
+    assert control.middle is not None
+    assert relative_error(control.middle, expected.mid_block_res_sample) < TOLERANCE
+    for mine, their in zip(control.skips, expected.down_block_res_samples, strict=True):
+        assert mine is not None
+        assert relative_error(mine, their) < TOLERANCE
+
+
+def test_a_union_controlnet_that_is_not_told_a_kind_takes_the_hint_as_it_is(loaded_union: UnionControlNet):
+    x, hint = torch.randn(1, 4, 8, 8), torch.rand(1, 3, 64, 64)
+    inputs = (x, torch.tensor([5]), torch.randn(1, 7, 96), torch.randn(1, 64 + 6 * 256), hint)
+    open_kind, depth = loaded_union(*inputs).skips[0], loaded_union(*inputs, 1).skips[0]
+    first = loaded_union.input_blocks[0][0](x) + loaded_union.input_hint_block(hint)
+    assert open_kind is not None
+    assert depth is not None
+    assert torch.allclose(open_kind, loaded_union.zero_convs[0](first), atol=1e-4)
+    assert not torch.allclose(open_kind, depth, atol=1e-2)
 
 
 def test_a_hint_of_another_size_is_refused_with_both_sizes():
