@@ -109,6 +109,12 @@ def diffusers_loader(
     return loaded.model, loaded.text_encoders, loaded.autoencoder
 
 
+@diffusers_loader.fingerprint
+def _(*, model_path: str, folders: Folders) -> object:
+    folder = find(folders, "diffusers", model_path)
+    return [stamp(path) for path in sorted(folder.glob("*/*")) if path.is_file()]
+
+
 @node("UNETLoader", category="advanced/loaders", title="Load Diffusion Model")
 def unet_loader(
     *,

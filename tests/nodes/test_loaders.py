@@ -1,5 +1,6 @@
 """Loaders: files of the published layouts, small, in the folders people keep them in."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from diffusion.patches.weights import patched
 from diffusion.store import ModelStore
 from execution.spec import NodeSpec
 from storage.folders import Folders
+from tests.diffusion.test_store import diffusers_folder
 from tests.diffusion.tiny import Tiny, text_encoder
 from tests.diffusion.tiny import tiny as whole
+from tests.diffusion.tiny_transformers import t5, tokeniser
 from tests.nodes.conftest import Call, FakeRun
 
 UNET = "input_blocks.1.1.transformer_blocks.0.attn1.to_q"
@@ -62,6 +65,23 @@ def test_an_old_configuration_is_not_needed(call: Call, folders: Folders, sd15: 
     assert model.family is SD15
 
 
+def test_a_folder_of_diffusers_is_a_checkpoint_and_known_by_its_files(
+    call: Call, specs: dict[str, NodeSpec], folders: Folders, sd15: Tiny
+):
+    folder = folders.directories("diffusers")[0] / "tiny"
+    diffusers_folder(folder, sd15)
+    (folder / "model_index.json").write_text("{}")
+    model, clip, vae = call("DiffusersLoader", model_path="tiny")
+    assert model.family is SD15
+    assert clip is not None
+    assert vae is not None
+    fingerprint = specs["DiffusersLoader"].fingerprint
+    assert fingerprint
+    before = fingerprint(model_path="tiny", folders=folders)
+    os.utime(next((folder / "vae").iterdir()), (1, 1))
+    assert fingerprint(model_path="tiny", folders=folders) != before
+
+
 def test_a_checkpoint_without_text_encoders_has_none_to_give(call: Call, folders: Folders, sd15: Tiny):
     tensors = {name: t for name, t in sd15.checkpoint().items() if not name.startswith("cond_stage")}
     _, clip, vae = call("CheckpointLoaderSimple", ckpt_name=put(folders, "checkpoints", "a.safetensors", tensors))
@@ -101,6 +121,9 @@ def test_text_encoders_alone_are_loaded(call: Call, folders: Folders, sd15: Tiny
     large = put(folders, "text_encoders", "g.safetensors", text_encoder(SDXL.text_encoders[1], 3))
     both = call("DualCLIPLoader", clip_name1=small, clip_name2=large, type="sdxl", device="cpu")
     assert set(both.networks) == {"clip_l", "clip_g"}
+    third = put(folders, "text_encoders", "t5.safetensors", t5(4) | {"spiece_model": tokeniser()})
+    three = call("TripleCLIPLoader", clip_name1=third, clip_name2=small, clip_name3=large)
+    assert set(three.networks) == {"clip_l", "clip_g", "t5xxl"}
 
 
 def test_a_vae_alone_is_loaded(call: Call, folders: Folders, sd15: Tiny):
@@ -175,9 +198,9 @@ def test_a_lora_adds_its_difference(call: Call, folders: Folders, sd15: Tiny, ru
     )
     name, delta = lora(folders, sd15)
     if id == "LoraLoader":
-        changed, _ = call(id, model=model, clip=clip, lora_name=name, strength_model=0.5, strength_clip=1.0)
+        changed, _ = call("LoraLoader", model=model, clip=clip, lora_name=name, strength_model=0.5, strength_clip=1.0)
     else:
-        changed = call(id, model=model, lora_name=name, strength_model=0.5)
+        changed = call("LoraLoaderModelOnly", model=model, lora_name=name, strength_model=0.5)
     assert torch.allclose(weight(changed), weight(model) + 0.5 * delta, atol=1e-5)
     assert any("nowhere" in note for note in run.notes)
 
