@@ -206,7 +206,7 @@ class SchemaNode:
 
     def fingerprint(self, **sent: Any) -> Any:
         call = self._prepared(sent.pop(RUN), running=False)
-        return call.fingerprint_inputs(**sent)
+        return call.fingerprint_inputs(**self._nested(sent))
 
     def check(self) -> Callable[..., Any]:
         @functools.wraps(self._kind.validate_inputs)  # the executor passes what its signature names
@@ -214,7 +214,7 @@ class SchemaNode:
             values.pop(RUN, None)
             asked = running()
             kind = self._kind if asked is None else self._prepared(asked, running=False)
-            return kind.validate_inputs(**values)
+            return kind.validate_inputs(**self._nested(values))
 
         return validate
 
@@ -226,11 +226,13 @@ class SchemaNode:
             values: dict[str, Any] = {name: [to_pack(item) for item in items] for name, items in sent.items()}
         else:
             values = {name: to_pack(value) for name, value in sent.items()}
-        return self._nested(values) if self._groups else values
+        return self._nested(values)
 
     def _nested(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """`{"a.x": 1}` as `{"a": {"x": 1}}` for every group; one with a value of its own has it under its own name.
-        What belongs to no input is left out unless the node takes everything."""
+        Of nodes with groups, what belongs to no input is left out unless the node takes everything."""
+        if not self._groups:
+            return dict(values)
         nested: dict[str, Any] = {}
         for name, own in self._groups.items():
             if not own or name in values:

@@ -29,7 +29,7 @@ from yarl import URL
 
 from execution.packs import Door
 from execution.workers.worker import NoAnswer
-from server.bodies import too_large
+from server.bodies import Pace, limits_of, too_large
 from server.problems import RequestError
 from server.services import Packs
 
@@ -114,8 +114,8 @@ class Forward:
                 allow_redirects=False,
             )
         except ClientError as error:
-            if pieces.overflowed:
-                raise too_large(request.client_max_size) from error
+            if pieces.problem is not None:
+                raise pieces.problem from error
             raise
         return Forwarded(answer)
 
@@ -135,20 +135,24 @@ class Forward:
 
 
 class Pieces:
-    """A request's body as it comes, up to the application's limit."""
+    """A request's body as it comes. problem: why it broke off: it was too large, or stalled."""
 
     def __init__(self, request: web.Request):
         self._request = request
-        self.overflowed = False
+        self.problem: RequestError | None = None
 
     async def read(self) -> AsyncIterator[bytes]:
-        size, limit = 0, self._request.client_max_size
-        while piece := await self._request.content.readany():
-            size += len(piece)
-            if size > limit:
-                self.overflowed = True
-                raise too_large(limit)
-            yield piece
+        size, limit, pace = 0, self._request.client_max_size, Pace(limits_of(self._request))
+        try:
+            while piece := await pace.within_reason(self._request.content.readany()):
+                size += len(piece)
+                pace.check(size)
+                if size > limit:
+                    raise too_large(limit)
+                yield piece
+        except RequestError as problem:
+            self.problem = problem
+            raise
 
 
 class Forwarded(web.StreamResponse):

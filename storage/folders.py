@@ -136,6 +136,12 @@ class Folders:
         with self._lock:
             return list(self._kinds[LEGACY.get(kind, kind)].directories)
 
+    def packs(self) -> list[Path]:
+        """The folders of packs, by name; not those that were switched off by `.disabled` at the end of their name."""
+        found = [path for folder in self.directories("custom_nodes") if folder.is_dir() for path in folder.iterdir()]
+        kept = [path for path in found if not path.name.startswith((".", "__")) and path.suffix != ".disabled"]
+        return sorted((path for path in kept if path.is_dir()), key=lambda path: path.name)
+
     def add(self, kind: str, directory: Path, *, first: bool = False, extensions: Iterable[str] | None = None) -> None:
         """Look for this kind in one more directory; an unknown kind begins to exist. extensions: None keeps what the
         kind has (a new kind then takes every file)."""

@@ -15,6 +15,7 @@ from compat.checking.trial import Tried, inputs_for, instance_of, try_once
 from compat.checking.values import result_findings
 from compat.install import install
 from compat.packs import load_pack
+from compat.prestartup import run_script
 from compat.trouble import trouble_of
 from compat.world import World
 from diffusion.store import ModelStore
@@ -45,6 +46,7 @@ def check_pack(path: Path, base: Path, nodes: Mapping[str, NodeSpec]) -> Report:
             capabilities=capabilities,
         )
     )
+    run_script(path)
     pack = load_pack(path)
     findings: list[Finding] = []
     if pack.trouble is not None and not pack.broken_nodes:

@@ -35,8 +35,8 @@ class TranslationRoutes:
 
     def _read(self) -> dict[str, Any]:
         languages: dict[str, Any] = {}
-        for packs in self._folders.directories("custom_nodes"):
-            for folder in sorted(packs.glob("*/locales/*")):
+        for pack in self._folders.packs():
+            for folder in sorted(pack.glob("locales/*")):
                 into = languages.setdefault(folder.name, {})
                 _merge(into, _json(folder / "main.json"))
                 for part in _PARTS:

@@ -27,10 +27,10 @@ class TemplateRoutes:
     async def all(self, request: web.Request) -> web.Response:
         def found() -> dict[str, list[str]]:
             names: dict[str, list[str]] = {}
-            for packs in self._folders.directories("custom_nodes"):
+            for pack in self._folders.packs():
                 for place in _PLACES:
-                    for path in sorted(packs.glob(f"*/{place}/*.json")):
-                        names.setdefault(path.parent.parent.name, []).append(path.stem)
+                    for path in sorted(pack.glob(f"{place}/*.json")):
+                        names.setdefault(pack.name, []).append(path.stem)
             return names
 
         return await json_in_thread(found)

@@ -205,6 +205,10 @@ class Gather(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, parts: dict[str, Any], mode: dict[str, Any], same: Any = None) -> list[str]:
+        return [*parts, mode["mode"]]
+
+    @classmethod
     def execute(cls, parts: dict[str, str], mode: dict[str, Any], same: Any = None) -> io.NodeOutput:
         joined = mode.get("by", "").join(parts.values())
         return io.NodeOutput(joined, same, ui={"text": [f"{mode['mode']}: {joined}", sorted(parts)]})

@@ -49,6 +49,9 @@ def loaded(base: Path, folders: Folders) -> tuple[LoadedPacks, Any]:
     pack = base / "custom_nodes" / "probe pack"
     for part in ("web", "files", "example_workflows", "locales/en"):
         (pack / part).mkdir(parents=True)
+    off = base / "custom_nodes" / "off.disabled" / "locales" / "en"
+    off.mkdir(parents=True)
+    (off / "main.json").write_text('{"off": "not to be seen"}')
     (pack / "web" / "a.js").write_text("// script")
     (pack / "files" / "data.txt").write_text("a file")
     (pack / "example_workflows" / "first.json").write_text("{}")
@@ -213,7 +216,9 @@ def test_the_server_knows_which_job_runs(tmp_path: Path):
     server = PromptServer(
         World(folders, Inputs(tmp_path, tmp_path, tmp_path), Outputs(tmp_path, tmp_path), ModelStore())
     )
-    assert (server.client_id, server.prompt_queue.get_tasks_remaining()) == (None, 0)
+    assert (server.client_id, server.last_node_id, server.prompt_queue.get_tasks_remaining()) == (None, None, 0)
+    assert "custom_nodes_from_web" in server.supports
+    server.number += 1
     server.begin(Job("p", 3, {"1": {}}, ("1",), {"client_id": "c"}))
     assert (server.client_id, server.last_prompt_id) == ("c", "p")
     assert server.prompt_queue.get_current_queue()[0][0][:2] == (3, "p")
@@ -221,6 +226,20 @@ def test_the_server_knows_which_job_runs(tmp_path: Path):
     assert server.prompt_queue.currently_running == {}
     with pytest.raises(NotPromised, match="POST /prompt queues a graph"):
         server.prompt_queue.put(None)
+
+
+async def test_a_handler_that_does_not_answer_in_time_is_passed_over(tmp_path: Path):
+    class Hanging:
+        async def packs(self, deadline: float) -> PackFacts:
+            return PackFacts(handles_prompts=True)
+
+        async def handle(self, body: Any, deadline: float) -> Any:
+            raise NoAnswer(f"no answer within {deadline:g} s")
+
+    worker: Any = Hanging()
+    known = KnownPacks(worker, tmp_path / "packs.json")
+    await known.refresh()
+    assert await known.handle({"prompt": {}}) == {"prompt": {}}
 
 
 class SlowWorker:

@@ -208,6 +208,8 @@ def test_parts_arrive_as_dicts_under_the_input_they_belong_to(bench: Bench):
     inputs = {"parts.part0": "a", "parts.part1": ["2", 0], "mode": "joined", "mode.by": "-", "mode.up": True}
     graph = {"1": dotted("Gather", {**inputs, "stranger": 5}), "2": node("Lists", text="b", times=1)}
     assert bench.shown(graph) == {"text": ["joined: a-b", ["part0", "part1"]]}
+    bench.shown(graph)
+    assert all(e.reused for e in bench.heard if isinstance(e, NodeFinished)), "its fingerprint saw the parts as well"
 
 
 def test_lists_go_in_whole_and_come_out_one_by_one(bench: Bench):
