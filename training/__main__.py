@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from training import autoencoder, controlnet, embedding, lora, preview, text_to_image, upscaler
+from training import autoencoder, controlnet, embedding, few_steps, lora, preview, text_to_image, upscaler
 from training.run import Run
 
 STAGES: Mapping[str, Callable[[Run], bool]] = {
     "autoencoder": autoencoder.train,
     "text-to-image": text_to_image.train,
     "lineart": lora.train,
+    "few-steps": few_steps.train,
     "edges": controlnet.train,
     "emblem": embedding.train,
     "preview": preview.train,

@@ -11,16 +11,24 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training.autoencoder import differences, to_tensor
-from training.diffuse import Diffusion
 from training.pictures import batches
 from training.progress import Average, Losses, Stage, lean, warm_then_cosine
 from training.run import Run
-from training.starter import Starter
 
 Network = TypeVar("Network", bound=nn.Module)
 PICTURES = 4000
-Predict = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""(noisy latents, timesteps, ids of prompts, numbers of the pictures) → the noise."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """latents: (B, 4, H, W) in model scale. prompts: ids, (B, 77). numbers: of the pictures among the examples."""
+
+    latents: Tensor
+    prompts: Tensor
+    numbers: Tensor
+
+
+LossOf = Callable[[Batch, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,8 @@ class Lesson:
     batch: int = 32
 
 
-def learn(run: Run, lesson: Lesson, starter: Starter, examples: Examples, trained: nn.Module, predict: Predict) -> bool:
-    """Teach `trained`, which `predict` uses, to see the noise in the examples; whether it got to the end.
+def learn(run: Run, lesson: Lesson, examples: Examples, trained: nn.Module, loss_of: LossOf) -> bool:
+    """Teach `trained`, on which `loss_of` depends; whether it got to the end.
 
     What was learned is in `trained`: at the end the average of its weights.
     """
@@ -52,20 +60,14 @@ def learn(run: Run, lesson: Lesson, starter: Starter, examples: Examples, traine
     stage = Stage(run.folder / lesson.name, trained, optimizer, average, deadline=run.deadline)
     stage.resume()
     latents, words = examples.latents.to(device), examples.words.to(device)
-    diffusion = Diffusion.on(device)
     source = batches(len(latents), batch, run.seed, stage.step)
 
     def step(number: int) -> Losses:
         generator = torch.Generator(device).manual_seed(run.seed * 1_000_003 + number)
         chosen = torch.from_numpy(next(source)).to(device)
         wording = torch.randint(words.shape[1], (batch,), generator=generator, device=device)
-        prompts = words[chosen, wording].long()
         with lean(device):
-            loss = diffusion.loss(
-                lambda noisy, timesteps: predict(noisy, timesteps, prompts, chosen),
-                latents[chosen].float(),
-                generator,
-            )
+            loss = loss_of(Batch(latents[chosen].float(), words[chosen, wording], chosen), generator)
         loss.backward()
         return {"loss": loss}
 

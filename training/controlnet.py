@@ -7,7 +7,8 @@ from diffusion.images.canny import canny
 from diffusion.models.controlnet import ControlNet
 from training import companions
 from training.autoencoder import to_tensor
-from training.companions import Examples, Lesson, publish
+from training.companions import Batch, Examples, Lesson, publish
+from training.diffuse import Diffusion
 from training.run import Run
 from training.starter import UNET, Starter, encode
 
@@ -44,16 +45,21 @@ def train(run: Run) -> bool:
         pixels = to_tensor(pictures[i : i + 32]).to(device)
         latents.append(encode(starter.autoencoder, pixels))
         hints.append(edges_of(pixels / 2 + 0.5))
-    edges, network = torch.cat(hints), begin(starter)
+    edges, network, diffusion = torch.cat(hints), begin(starter), Diffusion.on(device)
 
-    def predict(noisy: Tensor, timesteps: Tensor, prompts: Tensor, numbers: Tensor) -> Tensor:
-        silent = torch.rand(len(noisy), 1, device=device) < WITHOUT_WORDS
-        context = starter.text(torch.where(silent, empty_prompts(prompts), prompts))
-        control = network(noisy, timesteps, context, None, edges[numbers].float().expand(-1, 3, -1, -1) / 255)
-        return starter.unet(noisy, timesteps, context, control=control)
+    def loss_of(batch: Batch, generator: torch.Generator) -> Tensor:
+        silent = torch.rand(len(batch.prompts), 1, generator=generator, device=device) < WITHOUT_WORDS
+        context = starter.text(torch.where(silent, empty_prompts(batch.prompts), batch.prompts))
+        hint = edges[batch.numbers].float().expand(-1, 3, -1, -1) / 255
+
+        def predict(noisy: Tensor, timesteps: Tensor) -> Tensor:
+            control = network(noisy, timesteps, context, None, hint)
+            return starter.unet(noisy, timesteps, context, control=control)
+
+        return diffusion.loss(predict, batch.latents, generator)
 
     examples = Examples(torch.cat(latents), run.words(PICTURES))
-    done = companions.learn(run, Lesson("edges", 4000, 3e-4), starter, examples, network, predict)
+    done = companions.learn(run, Lesson("edges", 4000, 3e-4), examples, network, loss_of)
     if done:
         path = run.models / "controlnet" / "heddle-starter-edges.safetensors"
         tensors = {f"control_model.{name}": value for name, value in network.state_dict().items()}

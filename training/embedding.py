@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from training import companions
 from training.autoencoder import to_tensor
-from training.companions import Examples, Lesson, publish
+from training.companions import Batch, Examples, Lesson, publish
+from training.diffuse import Diffusion
 from training.pictures import TOKENS, draw, ids
 from training.run import Run
 from training.scenes.composition import Background, Composition, Thing
@@ -60,15 +61,15 @@ def train(run: Run) -> bool:
     table = starter.text.text_model.embeddings.token_embedding.weight
     known = table[table.abs().sum(1) > 0]
     learned = Vectors(table.shape[1], known.mean(0).cpu()).to(run.device)
+    diffusion = Diffusion.on(run.device)
+
+    def loss_of(batch: Batch, generator: torch.Generator) -> Tensor:
+        context = starter.text(batch.prompts)
+        return diffusion.loss(lambda noisy, times: starter.unet(noisy, times, context), batch.latents, generator)
+
     with in_place(starter.text, learned):
-        done = companions.learn(
-            run,
-            Lesson("emblem", 1500, 5e-3, batch=16),
-            starter,
-            Examples(latents, words),
-            learned,
-            lambda noisy, timesteps, prompts, _: starter.unet(noisy, timesteps, starter.text(prompts)),
-        )
+        lesson = Lesson("emblem", 1500, 5e-3, batch=16)
+        done = companions.learn(run, lesson, Examples(latents, words), learned, loss_of)
     if done:
         path = run.models / "embeddings" / "heddle-starter-emblem.safetensors"
         publish(path, {"emb_params": learned.vectors}, "Heddle starter, emblem")

@@ -8,7 +8,8 @@ from diffusion.images.canny import LUMA, correlate
 from diffusion.models.unet import UNet
 from training import companions
 from training.autoencoder import to_tensor
-from training.companions import PICTURES, Examples, Lesson, publish
+from training.companions import PICTURES, Batch, Examples, Lesson, publish
+from training.diffuse import Diffusion
 from training.run import Run
 from training.starter import Starter, encode
 
@@ -73,15 +74,14 @@ def train(run: Run) -> bool:
         encode(starter.autoencoder, line_art(to_tensor(pictures[i : i + 32]).to(run.device) / 2 + 0.5) * 2 - 1)
         for i in range(0, len(pictures), 32)
     ]
-    updates = attach(starter.unet)
-    done = companions.learn(
-        run,
-        Lesson("lineart", 2000, 1e-3),
-        starter,
-        Examples(torch.cat(latents), run.words(PICTURES)),
-        updates,
-        lambda noisy, timesteps, prompts, _: starter.unet(noisy, timesteps, starter.text(prompts)),
-    )
+    updates, diffusion = attach(starter.unet), Diffusion.on(run.device)
+
+    def loss_of(batch: Batch, generator: torch.Generator) -> Tensor:
+        context = starter.text(batch.prompts)
+        return diffusion.loss(lambda noisy, times: starter.unet(noisy, times, context), batch.latents, generator)
+
+    examples = Examples(torch.cat(latents), run.words(PICTURES))
+    done = companions.learn(run, Lesson("lineart", 2000, 1e-3), examples, updates, loss_of)
     if done:
         path = run.models / "loras" / "heddle-starter-lineart.safetensors"
         publish(path, kohya(updates), "Heddle starter, line art")

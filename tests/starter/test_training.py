@@ -15,7 +15,7 @@ from diffusion.patches.lora.apply import apply_lora
 from diffusion.patches.weights import patched
 from diffusion.store import ModelStore
 from diffusion.text.encode import encode, prompt_tokens
-from training import autoencoder, lora, starter, upscaler
+from training import autoencoder, few_steps, lora, starter, upscaler
 from training.__main__ import STAGES
 from training.companions import publish
 from training.diffuse import OFFSET, Diffusion
@@ -77,6 +77,7 @@ def test_the_companions_load_beside_it(trained: Run):
     ("file", "most"),
     [
         ("loras/heddle-starter-lineart", 2_000_000),
+        ("loras/heddle-starter-four-steps", 2_000_000),
         ("controlnet/heddle-starter-edges", 15_000_000),
         ("upscale_models/heddle-starter-2x", 2_000_000),
         ("vae_approx/heddle-starter-decoder", 1_000_000),
@@ -182,3 +183,23 @@ def test_drawing_goes_on_where_it_stopped(tmp_path: Path):
 
 def test_the_empty_prompt_is_a_start_and_ends():
     assert ids("").tolist() == [49406, *[49407] * 76]
+
+
+def test_a_teacher_without_doubt_moves_along_the_line_to_the_clean_latent():
+    """Where the noise is known, a step of DDIM arrives at the same latent with less of the same noise."""
+    diffusion = Diffusion.on(CPU)
+    generator = torch.Generator().manual_seed(3)
+    latent, noise = (torch.randn(2, 4, 8, 8, generator=generator) for _ in range(2))
+    timesteps = torch.tensor([700, 50])
+
+    class Knowing(nn.Module):
+        def forward(self, noisy: torch.Tensor, times: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+            return noise.repeat(len(noisy) // 2, 1, 1, 1)
+
+    noisy = diffusion.noisy(latent, noise, timesteps)
+    words = torch.zeros(2, 77, 8)
+    arrived = few_steps.teacher_step(diffusion, Knowing(), noisy, timesteps, words, words)  # pyright: ignore
+    assert torch.allclose(arrived, diffusion.noisy(latent, noise, timesteps - few_steps.STRIDE), atol=1e-4)
+    assert torch.allclose(few_steps.clean(diffusion, noisy, noise, timesteps), latent, atol=1e-4)
+    at_the_end = torch.tensor([0, 0])
+    assert torch.equal(few_steps.guess(diffusion, Knowing(), latent, at_the_end, words), latent)  # pyright: ignore
