@@ -1,13 +1,13 @@
 """From paths to handles: one copy of weights per file, however many handles and nodes share it.
 
-A network stays in memory as long as somebody holds a handle around it, and the most recently opened ones a little
-longer. A file that was replaced on disk is read again: networks are known by path, inode, time and size.
+A network stays in memory as long as somebody holds a handle around it, and the most recently opened ones longer, as
+many as a budget of bytes allows. Where a network computes is its keeper's affair (`diffusion/memory/`). A file that was
+replaced on disk is read again: networks are known by path, inode, time and size.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
@@ -49,6 +49,10 @@ from diffusion.families.family import Family
 from diffusion.families.text_encoders import EncoderKind, TextEncoderSpec
 from diffusion.handles import Autoencoder, ControlNet, Model, TextEncoders
 from diffusion.latents import LatentFormat
+from diffusion.memory import estimate
+from diffusion.memory.in_place import InPlace
+from diffusion.memory.keeper import keep as let_keep
+from diffusion.memory.work import Keeper
 from diffusion.models.autoencoder import AutoencoderKL, read_autoencoder_config
 from diffusion.models.taesd import TinyAutoencoder
 from diffusion.patches.lora.file import LoraFile, open_lora
@@ -56,6 +60,8 @@ from diffusion.text.build import build_text_encoder
 from diffusion.text.kinds import family_for, spec_of, tell_apart
 from diffusion.text.networks import TextEncoderError
 from diffusion.text.tokenizers import LazyTokenizer, TokenizerFolders
+
+KEEP_BYTES = 8 * 2**30
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,19 @@ class Precision:
     """What a diffusion network computes in whose matrices are held in 8 bits."""
 
 
+@dataclass(frozen=True)
+class Keepers:
+    """Who decides where networks compute."""
+
+    networks: Keeper = field(default_factory=InPlace)
+    autoencoders: Keeper | None = None
+    """Where these have another keeper."""
+
+    @property
+    def all(self) -> tuple[Keeper, ...]:
+        return (self.networks,) if self.autoencoders is None else (self.networks, self.autoencoders)
+
+
 class Loaded(NamedTuple):
     """A whole checkpoint. A part that the file does not hold is None."""
 
@@ -85,16 +104,24 @@ class Loaded(NamedTuple):
 class ModelStore:
     """Opens weights files and hands out handles. Safe to share between threads; one file is loaded at a time."""
 
-    def __init__(self, precision: Precision | None = None, keep: int = 4, tokenizers: TokenizerFolders | None = None):
-        """keep: how many networks stay in memory although nobody holds a handle around them.
+    def __init__(
+        self,
+        precision: Precision | None = None,
+        keep: int = KEEP_BYTES,
+        tokenizers: TokenizerFolders | None = None,
+        keepers: Keepers = Keepers(),  # frozen
+    ):
+        """keep: bytes of weights that stay in memory although nobody holds a handle around their networks.
 
         tokenizers: where those of text encoders are that do not bring their own.
         """
         self.precision = precision or Precision()
         self.tokenizers = tokenizers or TokenizerFolders()
+        self.keepers = keepers
         self._networks: WeakValueDictionary[Hashable, nn.Module] = WeakValueDictionary()
         self._loras: WeakValueDictionary[Hashable, LoraFile] = WeakValueDictionary()
-        self._recent: deque[nn.Module] = deque(maxlen=keep)
+        self._recent: dict[nn.Module, int] = {}
+        self._keep = keep
         self._lock = threading.RLock()
 
     def checkpoint(self, path: str | Path) -> Loaded:
@@ -201,10 +228,13 @@ class ModelStore:
         # It makes another network for each model, so it is not shared.
         weights = held_in(added_to(found.network.weights, base.network), dtype, self.precision.compute)
         network = build_network(checkpoint.path, found.network.what, found.network.build, weights)
+        let_keep(network, self.keepers.networks, f"{found.network.what} of {checkpoint.path.name}")
         return ControlNet(network, found.family, source=str(path))
 
     def _single(self, found: Buildable, dtype: torch.dtype | None, *checkpoints: Checkpoint) -> nn.Module:
         return self._network(
+            found.what,
+            checkpoints[0].path,
             (found.what, dtype, *(item for checkpoint in checkpoints for item in checkpoint.identity)),
             lambda: build_network(
                 checkpoints[0].path, found.what, found.build, in_dtype(unpacked(found.weights), dtype)
@@ -227,6 +257,8 @@ class ModelStore:
         dtype = dtype or self.precision.network
         variant = family.variant(parts.markers.joined(parts.network.weights))
         network = self._network(
+            f"{family.name} network",
+            checkpoint.path,
             ("network", *checkpoint.identity, dtype),
             lambda: build_network(
                 checkpoint.path,
@@ -265,7 +297,8 @@ class ModelStore:
             except TextEncoderError as error:
                 raise CheckpointError(checkpoint.path, str(error)) from error
 
-        return self._network(("text", spec, *checkpoint.identity, found.prefix, dtype), build)
+        key = ("text", spec, *checkpoint.identity, found.prefix, dtype)
+        return self._network(f"text encoder {spec.name}", checkpoint.path, key, build)
 
     def _autoencoder(self, checkpoint: Checkpoint, found: Found) -> Autoencoder:
         config = read_autoencoder_config(found.weights.shapes)
@@ -279,21 +312,31 @@ class ModelStore:
             )
         dtype = self.precision.autoencoder
         network = self._network(
+            "VAE",
+            checkpoint.path,
             ("vae", *checkpoint.identity, found.prefix, dtype),
             lambda: build_network(
                 checkpoint.path, "VAE", lambda: AutoencoderKL(config), in_dtype(unpacked(found.weights), dtype)
             ),
+            self.keepers.autoencoders,
         )
         return Autoencoder(network, config.latent_channels, config.downscale, source=str(checkpoint.path))
 
-    def _network(self, key: Hashable, build: Callable[[], nn.Module]) -> nn.Module:
+    def _network(
+        self, what: str, source: Path, key: Hashable, build: Callable[[], nn.Module], keeper: Keeper | None = None
+    ) -> nn.Module:
+        """what, source: for people. key: of networks that are the same. keeper: other than the usual one."""
         with self._lock:
             network = self._networks.get(key)
             if network is None:
                 network = self._networks[key] = build()
-            if network in self._recent:
-                self._recent.remove(network)
-            self._recent.append(network)
+                let_keep(network, keeper or self.keepers.networks, f"{what} of {source.name}")
+            self._recent.pop(network, None)
+            self._recent[network] = estimate.weights(network)
+            # The newest stays however large it is: what a keeper has brought to a device dies with the network.
+            least = 1 if self._keep else 0
+            while len(self._recent) > least and sum(self._recent.values()) > self._keep:
+                del self._recent[next(iter(self._recent))]
             return network
 
     def forget(self) -> None:

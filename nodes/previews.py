@@ -44,8 +44,7 @@ class Previews:
             names = [name for name in self.folders.files("vae_approx") if name.startswith(model.latent.taesd)]
             path = self.folders.find("vae_approx", names[0]) if names else None
             if path is not None:
-                device = next(model.network.parameters()).device
-                return taesd_previewer(self.store.preview_decoder(path).to(device), self.size)
+                return taesd_previewer(self.store.preview_decoder(path), self.size)
         return factor_previewer(model.latent, self.size) if model.latent.preview_factors else None
 
     def jpeg(self, previewer: Previewer, model: Model, step: Step) -> bytes:

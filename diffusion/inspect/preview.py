@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.latents import LatentFormat
+from diffusion.memory.keeper import keeper_of
+from diffusion.memory.work import Need, Place, Way, Work
 
 MAX_SIDE = 512
 """Pixels: previews are looked at, not kept."""
@@ -32,14 +34,17 @@ def factor_previewer(latent: LatentFormat, max_side: int = MAX_SIDE) -> Previewe
 def taesd_previewer(decoder: nn.Module, max_side: int = MAX_SIDE) -> Previewer:
     """Eight pixels per latent position, by a tiny decoder (github.com/madebyollin/taesd).
 
-    decoder: the decoding half, (B, C, H, W) in model scale to (B, 3, 8H, 8W) about 0…1, on the device of the latents.
+    decoder: the decoding half, (B, C, H, W) in model scale to (B, 3, 8H, 8W) about 0…1.
     """
+    dtype = next(decoder.parameters()).dtype
 
     @torch.no_grad()
     def preview(x: Tensor) -> Tensor:
-        dtype = next(decoder.parameters()).dtype
-        pixels: Tensor = decoder(_image(x).to(dtype))
-        return _as_bytes(pixels.float(), max_side)
+        def job(place: Place) -> Tensor:
+            pixels: Tensor = place.of(decoder)(_image(x).to(place.device, dtype))
+            return _as_bytes(pixels.float(), max_side)
+
+        return keeper_of(decoder).run(Work("Preview", [Need(decoder)], [Way(job)]))
 
     return preview
 

@@ -82,7 +82,7 @@ class Keeper(Protocol):
         ...
 
 
-class OutOfMemory(RuntimeError):
+class OutOfMemory(torch.OutOfMemoryError):
     """There is no way to do the work in the memory there is."""
 
     def __init__(self, what: str, needed: int, free: int):

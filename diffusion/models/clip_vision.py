@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from diffusion.memory.keeper import keeper_of
+from diffusion.memory.work import Need, Place, Way, Work
 
 if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
@@ -109,13 +112,17 @@ def preprocess(image: Tensor, size: int, *, crop: bool = True) -> Tensor:
 @torch.no_grad()
 def encode_image(network: CLIPVisionModelWithProjection, image: Tensor, *, crop: bool = True) -> ClipVisionOutput:
     """What the encoder sees in (B, H, W, 3) pictures in 0…1, as float32."""
-    parameter = next(network.parameters())
     size = network.config.image_size
     assert isinstance(size, int)  # we build square ones only
-    pixels = preprocess(image, size, crop=crop).to(parameter.device, parameter.dtype)
-    out = network(pixels, output_hidden_states=True)
-    return ClipVisionOutput(
-        last_hidden_state=out.last_hidden_state.float(),
-        penultimate_hidden_state=out.hidden_states[-2].float(),
-        image_embeds=out.image_embeds.float(),
-    )
+    pixels = preprocess(image, size, crop=crop).to(next(network.parameters()).dtype)
+
+    def job(place: Place) -> ClipVisionOutput:
+        out: Any = place.of(network)(pixels.to(place.device), output_hidden_states=True)
+        return ClipVisionOutput(
+            last_hidden_state=out.last_hidden_state.float().cpu(),
+            penultimate_hidden_state=out.hidden_states[-2].float().cpu(),
+            image_embeds=out.image_embeds.float().cpu(),
+        )
+
+    key = f"CLIP vision {size} {len(image)}"
+    return keeper_of(network).run(Work("Picture encoding", [Need(network)], [Way(job)], key))

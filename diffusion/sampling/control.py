@@ -1,5 +1,6 @@
 """Control networks during sampling: which act at a noise level, on what hint, how strongly, and their sum."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,10 @@ from diffusion.patches.hooks import Control, Extra
 from diffusion.sampling.levels import Levels
 
 
+def _itself(network: nn.Module) -> nn.Module:
+    return network
+
+
 @dataclass(frozen=True, slots=True)
 class ControlCall:
     """What the diffusion network is about to be shown."""
@@ -32,6 +37,8 @@ class ControlCall:
     sigma: float
     levels: Levels
     extra: Extra = field(default_factory=lambda: MappingProxyType({}))
+    network_of: Callable[[nn.Module], nn.Module] = _itself
+    """A network as it computes in this run."""
     control_context: Tensor | None = None
     """A text for control networks alone; None: they read the same as the diffusion network."""
     control_y: Tensor | None = None
@@ -75,7 +82,7 @@ class ControlLink:
         return mine if before is None else before + mine
 
     def _evaluate(self, call: ControlCall) -> Control:
-        network = self.handle.network
+        network = call.network_of(self.handle.network)
         hint = repeat_to(self._hint(call), len(call.x)).to(call.x.device)
         if isinstance(network, T2IAdapter):
             if network.config.hint_channels == 1:
@@ -135,3 +142,12 @@ def check_controls(source: ControlSource | None, model: Model) -> None:
 def _context_width(network: nn.Module) -> int | None:
     config = getattr(network, "config", None)
     return getattr(getattr(config, "base", config), "context_width", None)
+
+
+def networks_of(source: ControlSource | None) -> list[nn.Module]:
+    """The control networks at work in a condition, as far as they are ours."""
+    found: list[nn.Module] = []
+    while isinstance(source, ControlLink):
+        found.append(source.handle.network)
+        source = source.previous
+    return found

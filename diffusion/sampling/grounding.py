@@ -1,11 +1,11 @@
 """Boxes with phrases during sampling (GLIGEN): hooks that let the network attend to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion.models.gligen import MAX_BOXES, Gligen
 from diffusion.patches.hooks import BlockInfo, ModelHooks
@@ -34,12 +34,17 @@ class Grounding:
     def empty(self) -> "Grounding":
         return replace(self, boxes=())
 
+    def computing(self, network_of: Callable[[nn.Module], nn.Module]) -> "Grounding":
+        """The same by the network as it computes in a run."""
+        return replace(self, network=cast(Gligen, network_of(self.network)))
+
     @torch.no_grad()
     def hooks(self, image: Tensor) -> ModelHooks:
         """image: the latent that is sampled, (B, C, H, W). Raises ValueError for phrases of another text encoder."""
         network = self.network
-        parameter = next(network.parameters())
-        tokens = network.position_net(*(each.to(parameter) for each in self._inputs(image.shape[2], image.shape[3])))
+        dtype = next(network.parameters()).dtype
+        inputs = self._inputs(image.shape[2], image.shape[3])
+        tokens = network.position_net(*(each.to(image.device, dtype) for each in inputs))
 
         def fuse(hidden: Tensor, info: BlockInfo) -> Tensor:
             grounding = tokens.expand(len(hidden), -1, -1)

@@ -1,7 +1,7 @@
 """Conditions to estimates: runs the network once for as many conditions as fit together, and blends what it says."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +12,7 @@ from diffusion.images.batch import repeat_to
 from diffusion.patches.hooks import NO_HOOKS, CallInfo, Extra, ModelHooks, Role
 from diffusion.sampling.conditioning import ATTENTION_BIAS, Condition, attention_bias, for_controls
 from diffusion.sampling.control import ControlCall, ControlSource, check_controls
-from diffusion.sampling.grounding import grounding_of
+from diffusion.sampling.grounding import Grounding, grounding_of
 from diffusion.sampling.network_inputs import Latents, extra_inputs, joined_channels, vector_of
 from diffusion.sampling.process import Process
 from diffusion.sampling.regions import Window, resized_mask, weights_of, window_of
@@ -59,11 +59,14 @@ class Predictor:
         schedule: Tensor,
         *,
         join: bool = True,
+        network_of: Callable[[nn.Module], nn.Module] = lambda network: network,
     ):
         """network: the model's, with its patches applied. schedule: all sigmas of the run.
 
-        join False runs every condition by itself: the same result in less memory.
+        join False runs every condition by itself: the same result in less memory. network_of: other networks as they
+        compute in this run.
         """
+        self._network_of = network_of
         self.model, self.process, self.latents = model, process, latents
         self._network, self.schedule, self._join = network, schedule, join
 
@@ -84,7 +87,7 @@ class Predictor:
                 for other in ready:
                     if other != name:
                         _pair_area(entry, ready[other])
-        grounded = [g for entry in ready.get("positive", ()) if (g := grounding_of(entry.condition.options))]
+        grounded = [g for entry in ready.get("positive", ()) if (g := self._grounding(entry.condition))]
         for name, entries in ready.items():
             if grounded and name != "positive":
                 ready[name] = _with_hooks(entries, grounded[0].empty().hooks(self.latents.image))
@@ -95,13 +98,17 @@ class Predictor:
             for name, entries in ready.items()
         }
 
+    def _grounding(self, condition: Condition) -> Grounding | None:
+        grounding = grounding_of(condition.options)
+        return None if grounding is None else grounding.computing(self._network_of)
+
     def _prepared(self, condition: Condition, role: Role) -> Prepared:
         image, levels = self.latents.image, self.process.levels
         height, width = image.shape[2:]
         mask = None if condition.mask is None else resized_mask(condition.mask, height, width)
         window = window_of(condition, mask, height, width)
         vector = vector_of(self.model, condition, role, self.latents)
-        grounding = grounding_of(condition.options)
+        grounding = self._grounding(condition)
         check_controls(condition.control, self.model)
         own = for_controls(condition)
         own_vector = None if own is None else vector_of(self.model, own, role, self.latents)
@@ -175,7 +182,9 @@ class Predictor:
         control = None
         if entries[0].control is not None:
             own, own_y = _for_controls(entries)
-            call = ControlCall(shown, times, context, y, float(sigma[0]), self.process.levels, extra, own, own_y)
+            call = ControlCall(
+                shown, times, context, y, float(sigma[0]), self.process.levels, extra, self._network_of, own, own_y
+            )
             control = entries[0].control.control(call)
         joined = [
             entry.joined if entry.window is None else entry.window.of(entry.joined)

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from diffusion.handles import Model
 from diffusion.images.batch import repeat_to
-from diffusion.patches.weights import patched
+from diffusion.memory.work import Place
 from diffusion.sampling.conditioning import Condition
 from diffusion.sampling.denoiser import GuidedDenoiser, OnStep, Step, silent
 from diffusion.sampling.guidance.core import Cfg, GuidedRun, Guider
+from diffusion.sampling.in_memory import looking_ahead, run_in_memory
 from diffusion.sampling.inpaint import MaskedDenoiser
 from diffusion.sampling.network_inputs import Latents
 from diffusion.sampling.noise import BrownianNoise, SeededNoise, draws, seeded
@@ -79,8 +80,9 @@ def sample_guided(
     on_step: OnStep = silent,
     seed: int = 0,
 ) -> Sampled:
-    """Runs a solver over `sigmas` from the noised latent, on the device of the model's network.
+    """Runs a solver over `sigmas` from the noised latent, where the model's keeper has its network compute.
 
+    Where there is not the memory to answer all conditions at once, they are answered one at a time.
     latent: (B, C, H, W) in VAE scale, made to fit by `fit_latent`; all zeros is "no picture yet".
     noise: shaped as the latent, from `noise.initial_noise`, or zeros to add none.
     sigmas: (steps + 1,), decreasing; none at all returns the latent as it is.
@@ -92,31 +94,36 @@ def sample_guided(
     _check(model, latent, noise)
     if len(sigmas) == 0:
         return Sampled(latent, latent)
-    device = next(model.network.parameters()).device
     process = process_of(model.prediction)
-    image = latent.to(device, torch.float32)
-    if latent.any():
-        image = model.latent.to_model(image)
-    noise = noise.to(device, torch.float32)
-    latents = Latents(image, _mask(noise_mask, image), seed)
-    predictor = Predictor(model, patched(model.network, model.patches), process, latents, sigmas)
-    run = GuidedRun(predictor, guider)
-    denoiser: GuidedDenoiser = run
-    if latents.mask is not None:
-        if sampler.solver.fresh_mask_noise:
-            fresh = torch.randn(noise.shape, generator=seeded((seed + 1) % 2**64), dtype=torch.float32).to(device)
-            denoiser = MaskedDenoiser(run, latents, fresh)
-        else:
-            denoiser = MaskedDenoiser(run, latents, noise)
-    checked = _Checked(denoiser, model.source, sigmas)
 
-    x = process.prediction.start(image, noise, float(sigmas[0]), process.levels.sigma_max)
-    last = _Last(x, on_step)
-    levels = _finite_start(sigmas, process) if sampler.solver.finite_start else sigmas
-    needs = _needs(sampler, process, x, sigmas, seed)
-    x = sampler.solver.run(checked, x, levels, last, **needs)
-    x = process.prediction.finish(x, float(sigmas[-1]))
-    return Sampled(model.latent.to_vae(x).cpu(), model.latent.to_vae(last.denoised).cpu())
+    def job(place: Place, at_once: bool) -> Sampled:
+        image = latent.to(place.device, torch.float32)
+        if latent.any():
+            image = model.latent.to_model(image)
+        drawn = noise.to(place.device, torch.float32)
+        latents = Latents(image, _mask(noise_mask, image), seed)
+        predictor = Predictor(
+            model, place.of(model.network), process, latents, sigmas, join=at_once, network_of=place.of
+        )
+        run = GuidedRun(predictor, guider)
+        denoiser: GuidedDenoiser = run
+        if latents.mask is not None:
+            if sampler.solver.fresh_mask_noise:
+                fresh = torch.randn(noise.shape, generator=seeded((seed + 1) % 2**64), dtype=torch.float32)
+                denoiser = MaskedDenoiser(run, latents, fresh.to(place.device))
+            else:
+                denoiser = MaskedDenoiser(run, latents, drawn)
+        checked = _Checked(denoiser, model.source, sigmas)
+
+        x = process.prediction.start(image, drawn, float(sigmas[0]), process.levels.sigma_max)
+        last = _Last(x, looking_ahead(model, on_step))
+        levels = _finite_start(sigmas, process) if sampler.solver.finite_start else sigmas
+        needs = _needs(sampler, process, x, sigmas, seed)
+        x = sampler.solver.run(checked, x, levels, last, **needs)
+        x = process.prediction.finish(x, float(sigmas[-1]))
+        return Sampled(model.latent.to_vae(x).cpu(), model.latent.to_vae(last.denoised).cpu())
+
+    return run_in_memory(model, guider, latent, len(sigmas) - 1, job)
 
 
 def add_noise(model: Model, latent: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from torch import nn
 
 from diffusion.families.text_encoders import Encoded, TextEncoderSpec, TextStates
 from diffusion.handles import TextEncoders
+from diffusion.memory.keeper import keeper_of
+from diffusion.memory.work import Need, Place, Way, Work
 from diffusion.ops.stored import compute_dtype
-from diffusion.patches.weights import patched
 from diffusion.text.clip import run_clip
 from diffusion.text.embeddings import Embeddings
 from diffusion.text.language_model import run_language_model
@@ -50,14 +51,27 @@ def encode(encoders: TextEncoders, tokens: Tokens, dtype: torch.dtype | None = N
     states: dict[str, TextStates] = {}
     for spec in specs_of(encoders):
         if spec.name in tokens.chunks:
-            network = patched(encoders.networks[spec.name], encoders.patches.get(spec.name, ()))
-            chunks, stop = tokens.chunks[spec.name], encoders.stop_at_layer
-            states[spec.name] = _encode_one(network, chunks, spec, stop, dtype or _compute_dtype(network))
+            states[spec.name] = _encode_kept(encoders, spec, tokens.chunks[spec.name], dtype)
     return encoders.family.combine(states, {spec.name: spec for spec in encoders.family.text_encoders})
 
 
+def _encode_kept(
+    encoders: TextEncoders, spec: TextEncoderSpec, chunks: Sequence[Chunk], dtype: torch.dtype | None
+) -> TextStates:
+    """As `_encode_one`, where the encoder's keeper has it compute."""
+    network = encoders.networks[spec.name]
+
+    def job(place: Place) -> TextStates:
+        computed = dtype or (torch.float32 if place.device.type == "cpu" else compute_dtype(network))
+        return _encode_one(place.of(network), chunks, spec, encoders.stop_at_layer, computed)
+
+    need = Need(network, tuple(encoders.patches.get(spec.name, ())))
+    key = f"{spec.name} {len(chunks)}x{max(map(len, chunks))}"
+    return keeper_of(network).run(Work(f"Encoding by {spec.name}", [need], [Way(job)], key))
+
+
 def _encode_one(
-    network: nn.Module, chunks: tuple[Chunk, ...], spec: TextEncoderSpec, stop_at_layer: int | None, dtype: torch.dtype
+    network: nn.Module, chunks: Sequence[Chunk], spec: TextEncoderSpec, stop_at_layer: int | None, dtype: torch.dtype
 ) -> TextStates:
     """A token of weight w is moved from the empty prompt's state at its place: empty + w * (token - empty)."""
     weights = torch.tensor([[token.weight for token in chunk] for chunk in chunks])
@@ -72,8 +86,3 @@ def _encode_one(
         hidden = torch.where((weights == 1)[..., None].to(hidden.device), hidden, moved)
     context = hidden.reshape(1, -1, hidden.shape[-1])[:, spec.skipped_tokens :].float().cpu()
     return TextStates(context, None if states.pooled is None else states.pooled[:1].float().cpu())
-
-
-def _compute_dtype(network: nn.Module) -> torch.dtype:
-    on_cpu = next(network.parameters()).device.type == "cpu"
-    return torch.float32 if on_cpu else compute_dtype(network)
