@@ -38,6 +38,7 @@ class PackApp:
         self._secret = secrets.token_urlsafe(24)
         self.app = web.Application(client_max_size=LARGEST, middlewares=[self._only_the_server])
         self.routes = web.RouteTableDef()
+        self._own_hooks = len(self.app.on_startup)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door: Door | None = None
 
@@ -59,7 +60,7 @@ class PackApp:
         socket."""
         self.app.add_routes(self.routes)
         self.app.add_routes([beneath_api(route) for route in self.routes if isinstance(route, web.RouteDef)])
-        if not any(True for _ in self.app.router.resources()):
+        if not len(self.app.router.resources()) and len(self.app.on_startup) == self._own_hooks:
             return
         try:
             self._door = self.call(self._open(folder)).result(OPENING)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from compat.overlays.nodes import EXTENSION_WEB_DIRS
 from compat.pack import Loaded
 from compat.prompt_server import PromptServer
 from execution.events import Event
@@ -19,8 +20,10 @@ class LoadedPacks:
 
     def facts(self) -> PackFacts:
         app = self._server.pack_app
+        declared = {name: str(path) for name, path in self._loaded.web_directories.items()}
         return PackFacts(
-            web={name: str(path) for name, path in self._loaded.web_directories.items()},
+            # Some packs put their folder into the mapping themselves.
+            web={**declared, **{str(name): str(path) for name, path in EXTENSION_WEB_DIRS.items()}},
             routes=tuple(app.patterns()),
             door=app.door,
             handles_prompts=bool(self._server.on_prompt_handlers),

@@ -24,14 +24,24 @@ _CODEC = codec(PackFacts)
 
 class KnownPacks:
     """path: where facts are kept; its directory is made. deadline: seconds for one question. pause: between questions
-    until the first answer. patience: seconds that packs may look at one prompt."""
+    until the first answer. patience: seconds that packs may look at one prompt; start: and if their worker is only
+    just starting, as much for that."""
 
-    def __init__(self, worker: Worker, path: Path, deadline: float = 10, pause: float = 1, patience: float = 5):
+    def __init__(
+        self,
+        worker: Worker,
+        path: Path,
+        deadline: float = 10,
+        pause: float = 1,
+        patience: float = 5,
+        start: float = 90,
+    ):
         self._worker = worker
         self._path = path
         self._deadline = deadline
         self._pause = pause
         self._patience = patience
+        self._start = start
         self._facts = PackFacts()
         self._known = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -82,8 +92,10 @@ class KnownPacks:
         """A prompt's body as the packs want it. One that does not answer in time is passed over."""
         if not self._facts.handles_prompts:
             return body
+        # A prompt that came a moment too early must not mean something else than the same prompt a moment later.
+        is_up = self._worker.state in ("idle", "busy")
         try:
-            return await self._worker.handle(body, self._patience)
+            return await self._worker.handle(body, self._patience if is_up else self._start)
         except NoAnswer as silent:
             log.warning("A prompt is used as it came, without the packs that wanted to see it: %s", silent)
             return body

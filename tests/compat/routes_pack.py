@@ -6,12 +6,14 @@ import os
 from aiohttp import web
 from PIL import Image
 
+import nodes
 import server
 from server import BinaryEventTypes, PromptServer
 
 HERE = os.path.dirname(__file__)
 WEB_DIRECTORY = "./web"
 NODE_CLASS_MAPPINGS = {}
+nodes.EXTENSION_WEB_DIRS["more of probe"] = os.path.join(HERE, "files")
 routes = PromptServer.instance.routes
 
 

@@ -42,7 +42,10 @@ class Everything(io.ComfyNode):
                 io.Combo.Input(
                     "file", options=["a.png"], upload=io.UploadType.image, image_folder=io.FolderType.output
                 ),
-                io.Combo.Input("far", remote=io.RemoteOptions("/choices", True, timeout=5)),
+                io.Combo.Input("far", remote=io.RemoteOptions("/choices", False, timeout=5)),
+                io.Combo.Input(
+                    "rich", remote_combo=io.RemoteComboOptions("/rich", io.RemoteItemSchema("id", "name"), timeout=9)
+                ),
                 io.Image.Input("image", optional=True, tooltip="tip"),
                 io.MultiType.Input("mt", [io.Mask, io.Image], optional=True),
                 io.MultiType.Input(io.Float.Input("either", default=1.0, optional=True), [io.Custom("PROBE")]),

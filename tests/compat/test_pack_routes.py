@@ -54,6 +54,7 @@ def loaded(base: Path, folders: Folders) -> tuple[LoadedPacks, Any]:
     (off / "main.json").write_text('{"off": "not to be seen"}')
     (pack / "web" / "a.js").write_text("// script")
     (pack / "files" / "data.txt").write_text("a file")
+    (pack / "files" / "b.js").write_text("// another")
     (pack / "example_workflows" / "first.json").write_text("{}")
     (pack / "locales" / "en" / "main.json").write_text('{"probe": "a word"}')
     shutil.copy(Path(__file__).with_name("routes_pack.py"), pack / "__init__.py")
@@ -175,7 +176,8 @@ async def test_a_new_worker_is_found_behind_its_new_door(installed: Installation
 
 async def test_scripts_words_and_examples_of_packs_are_listed_and_served(installed: Installation):
     async with installed.request("GET", "/extensions") as response:
-        assert await response.json() == ["/extensions/probe%20pack/a.js"]
+        listed = ["/extensions/probe%20pack/a.js", "/extensions/more%20of%20probe/b.js"]
+        assert await response.json() == listed
     async with installed.request("GET", "/extensions/probe%20pack/a.js") as response:
         assert (await response.text(), response.headers["Cache-Control"]) == ("// script", "no-cache")
     async with installed.request("GET", "/i18n") as response:
@@ -228,8 +230,12 @@ def test_the_server_knows_which_job_runs(tmp_path: Path):
         server.prompt_queue.put(None)
 
 
-async def test_a_handler_that_does_not_answer_in_time_is_passed_over(tmp_path: Path):
+async def test_a_handler_that_does_not_answer_in_time_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """And one whose worker is still starting is waited for."""
+
     class Hanging:
+        state = "idle"
+
         async def packs(self, deadline: float) -> PackFacts:
             return PackFacts(handles_prompts=True)
 
@@ -239,7 +245,12 @@ async def test_a_handler_that_does_not_answer_in_time_is_passed_over(tmp_path: P
     worker: Any = Hanging()
     known = KnownPacks(worker, tmp_path / "packs.json")
     await known.refresh()
-    assert await known.handle({"prompt": {}}) == {"prompt": {}}
+    with caplog.at_level("WARNING"):
+        assert await known.handle({"prompt": {}}) == {"prompt": {}}
+        Hanging.state = "starting"
+        await known.handle({"prompt": {}})
+    assert ["no answer within 5 s" in text for text in caplog.messages] == [True, False]
+    assert "no answer within 90 s" in caplog.messages[1]
 
 
 class SlowWorker:

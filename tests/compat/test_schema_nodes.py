@@ -103,9 +103,14 @@ def test_object_info_shows_a_schema_as_clients_know_it(bench: Bench):
     assert required["file"][1]["image_folder"] == "output"
     assert required["far"][1]["remote"] == {
         "route": "/choices",
-        "refresh_button": True,
+        "refresh_button": False,
         "control_after_refresh": "first",
         "timeout": 5,
+    }
+    assert required["rich"][1]["remote_combo"] == {
+        "route": "/rich",
+        "item_schema": {"value_field": "id", "label_field": "name"},
+        "timeout": 9,
     }
     assert optional["image"] == ["IMAGE", {"tooltip": "tip"}]
     assert optional["mt"] == ["MASK,IMAGE", {}]

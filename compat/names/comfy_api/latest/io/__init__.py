@@ -15,6 +15,8 @@ from comfy_api.latest.io.widgets import (
     MultiCombo,
     MultiType,
     NumberDisplay,
+    RemoteComboOptions,
+    RemoteItemSchema,
     RemoteOptions,
     String,
     UploadType,

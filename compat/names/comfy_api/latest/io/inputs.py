@@ -3,12 +3,28 @@
 Keywords that nobody here knows are passed on to the page as they are: packs are written against newer versions too.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
 def known(options: dict[str, Any]) -> dict[str, Any]:
-    """Only what was said."""
-    return {name: value for name, value in options.items() if value is not None}
+    """Only what was said; objects that describe themselves (`as_dict`) as they do."""
+    said = {name: value for name, value in options.items() if value is not None}
+    return {name: value.as_dict() if hasattr(value, "as_dict") else value for name, value in said.items()}
+
+
+class Described:
+    """Keywords that are told to the page as they are. ORDER: of those that may come without their names."""
+
+    ORDER: tuple[str, ...] = ()
+    DEFAULTS: Mapping[str, Any] = MappingProxyType({})
+
+    def __init__(self, *values: Any, **said: Any):
+        self.said = {**self.DEFAULTS, **dict(zip(self.ORDER, values, strict=False)), **said}
+
+    def as_dict(self) -> dict[str, Any]:
+        return known(self.said)
 
 
 class Input:

@@ -1,9 +1,10 @@
 """The types the page has widgets for."""
 
 from enum import Enum, StrEnum
+from types import MappingProxyType
 from typing import Any
 
-from comfy_api.latest.io.inputs import Input, Output, WidgetInput, known
+from comfy_api.latest.io.inputs import Described, Input, Output, WidgetInput, known
 from comfy_api.latest.io.types import ComfyTypeI, ComfyTypeIO, comfytype
 
 
@@ -39,31 +40,23 @@ class FolderType(StrEnum):
     temp = "temp"
 
 
-class RemoteOptions:
+class RemoteOptions(Described):
     """Where the page fetches the choices of a combo itself. timeout, refresh: milliseconds."""
 
-    def __init__(
-        self,
-        route: str,
-        refresh_button: bool = True,
-        control_after_refresh: str | None = "first",
-        timeout: int | None = None,
-        max_retries: int | None = None,
-        refresh: int | None = None,
-        **more: Any,
-    ):
-        self.said = {
-            "route": route,
-            "refresh_button": refresh_button,
-            "control_after_refresh": control_after_refresh,
-            "timeout": timeout,
-            "max_retries": max_retries,
-            "refresh": refresh,
-            **more,
-        }
+    ORDER = ("route", "refresh_button", "control_after_refresh", "timeout", "max_retries", "refresh")
+    DEFAULTS = MappingProxyType({"refresh_button": True, "control_after_refresh": "first"})
 
-    def as_dict(self) -> dict[str, Any]:
-        return known(self.said)
+
+class RemoteItemSchema(Described):
+    """Which fields of a fetched item are its value, its label, …"""
+
+    ORDER = ("value_field", "label_field")
+
+
+class RemoteComboOptions(Described):
+    """As RemoteOptions, for the richer list."""
+
+    ORDER = ("route", "item_schema")
 
 
 def plain(value: Any) -> Any:
@@ -210,7 +203,7 @@ class Combo(ComfyTypeIO):
                 "options": self.options,
                 "control_after_generate": plain(self.control_after_generate),
                 "image_folder": plain(self.image_folder),
-                "remote": self.remote.as_dict() if isinstance(self.remote, RemoteOptions) else self.remote,
+                "remote": self.remote,
             }
             if self.upload is not None:
                 said[plain(self.upload)] = True
