@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from diffusion.checkpoints.joins import Joins, joined_shapes
+from diffusion.families.chroma import CHROMA
 from diffusion.families.family import Family, Shapes
 from diffusion.families.flux import FLUX
+from diffusion.families.pixart import PIXART_SIGMA
 from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT, SD2_UNCLIP
 from diffusion.families.sd3 import SD3
 from diffusion.families.sd15 import INSTRUCT_PIX2PIX, SD15, SD15_INPAINT
@@ -26,6 +28,8 @@ FAMILIES: tuple[Family[Any], ...] = (
     SDXL_REFINER,
     SD3,
     FLUX,
+    PIXART_SIGMA,
+    CHROMA,
 )
 
 

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 import torch
 
+from diffusion.families.chroma import CHROMA
 from diffusion.families.family import Family
 from diffusion.families.flux import FLUX
+from diffusion.families.pixart import PIXART_SIGMA
 from diffusion.families.registry import FAMILIES, recognise
 from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT
 from diffusion.families.sd3 import SD3
@@ -25,6 +27,8 @@ NETWORKS = {
     "unet_sdxl_refiner": SDXL_REFINER,
     **{f"dit_{name}": SD3 for name in ("sd3_medium", "sd35_medium", "sd35_large")},
     **{f"dit_flux_{name}": FLUX for name in ("dev", "schnell", "fill", "canny_depth")},
+    "dit_pixart_sigma": PIXART_SIGMA,
+    "dit_chroma": CHROMA,
 }
 DIFFUSERS = {
     "unet_sd15_diffusers": SD15,

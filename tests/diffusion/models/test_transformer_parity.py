@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.models.transformers.pixart_transformer_2d import PixArtTransformer2DModel
+from diffusers.models.transformers.transformer_chroma import ChromaTransformer2DModel
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 from torch import Tensor
@@ -121,3 +123,37 @@ def test_references_lie_behind_the_picture_where_their_sheet_grows_least():
     assert places(sizes, (64, 64), "offset") == [(1, 0, 0), (1, 0, 32), (1, 32, 0)]
     assert places(sizes, (64, 64), "index") == [(1, 0, 0), (2, 0, 0), (3, 0, 0)]
     assert places(sizes[:2], (64, 48), "uxo") == [(0, 32, 24), (0, 64, 56)]
+
+
+def test_pixart_agrees():
+    config: dict[str, Any] = {
+        "num_layers": 2,
+        "num_attention_heads": 2,
+        "attention_head_dim": 72,
+        "in_channels": 4,
+        "out_channels": 8,
+        "cross_attention_dim": 144,
+        "caption_channels": 48,
+        "sample_size": 64,
+        "interpolation_scale": 1,
+        "use_additional_conditions": False,
+    }
+    ours, theirs = pair(PixArtTransformer2DModel, **config)
+    x, context = drawn((2, 4, 8, 12), (2, 7, 48))
+    times = torch.tensor([3.0, 801.0])
+    expected = theirs(x, context, times, added_cond_kwargs={}).sample
+    assert relative_error(ours(x, times, context), expected) < TOLERANCE
+
+
+def test_chroma_agrees():
+    config = {name: value for name, value in FLUX.items() if name != "pooled_projection_dim"}
+    approximator = {"approximator_num_channels": 16, "approximator_hidden_dim": 40, "approximator_layers": 2}
+    ours, theirs = pair(ChromaTransformer2DModel, **config, **approximator)
+    theirs.time_text_embed.to(torch.float32)
+    x, context = drawn((1, 16, 8, 12), (1, 7, 48))
+    times = torch.tensor([0.8])
+    rows, columns = 4, 6
+    ids = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij"), dim=-1).reshape(-1, 2)
+    ids = torch.cat([torch.zeros(len(ids), 1), ids], dim=1)
+    out = theirs(channels_first_tokens(x), context, times, ids, torch.zeros(7, 3)).sample
+    assert relative_error(ours(x, times, context), from_channels_first(out, 8, 12)) < TOLERANCE
