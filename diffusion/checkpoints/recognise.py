@@ -15,7 +15,7 @@ from diffusion.checkpoints.read import Checkpoint
 from diffusion.checkpoints.rename import Part, Table, convert
 from diffusion.checkpoints.weights import Source, Weights
 from diffusion.families.family import Family
-from diffusion.families.registry import FAMILIES, Recognised, recognise
+from diffusion.families.registry import FAMILIES, Recognised, configured, recognise
 from diffusion.text.tokenizers import EMBEDDED
 
 NETWORK_PREFIXES = ("model.diffusion_model.", "model.model.", "net.")
@@ -68,7 +68,7 @@ def network_prefix(shapes: Mapping[str, Shape]) -> str:
 
 def recognised_in(checkpoint: Checkpoint, shapes: Mapping[str, Shape]) -> Recognised:
     """The model line of a diffusion network with these tensors. Raises CheckpointError that says what the file is."""
-    claims = [family.name for family in FAMILIES if family.recognise(shapes) is not None]
+    claims = [family.name for family in FAMILIES if configured(family, shapes) is not None]
     if len(claims) > 1:
         raise CheckpointError(checkpoint.path, f"is claimed by more than one model line: {', '.join(claims)}")
     found = recognise(shapes)

@@ -8,11 +8,13 @@ from diffusion.checkpoints.joins import Joins, joined_shapes
 from diffusion.families.chroma import CHROMA
 from diffusion.families.family import Family, Shapes
 from diffusion.families.flux import FLUX
+from diffusion.families.lumina2 import LUMINA2
 from diffusion.families.pixart import PIXART_SIGMA
 from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT, SD2_UNCLIP
 from diffusion.families.sd3 import SD3
 from diffusion.families.sd15 import INSTRUCT_PIX2PIX, SD15, SD15_INPAINT
 from diffusion.families.sdxl import SDXL, SDXL_INPAINT, SDXL_INSTRUCT_PIX2PIX, SDXL_REFINER
+from diffusion.families.z_image import Z_IMAGE
 
 FAMILIES: tuple[Family[Any], ...] = (
     SD15,
@@ -30,6 +32,8 @@ FAMILIES: tuple[Family[Any], ...] = (
     FLUX,
     PIXART_SIGMA,
     CHROMA,
+    LUMINA2,
+    Z_IMAGE,
 )
 
 
@@ -44,13 +48,21 @@ class Recognised:
     """The network's names -> the pieces of which the file makes them."""
 
 
+def configured(family: Family[Any], shapes: Shapes) -> Any | None:
+    """The configuration of a network that this family recognises; None for others, and for part of a network."""
+    try:
+        return family.recognise(shapes)
+    except (KeyError, ValueError, IndexError, ZeroDivisionError):
+        return None
+
+
 def recognise(shapes: Shapes) -> Recognised | None:
     """What the network with these tensors is, in its published layout or another known one; None if it is unknown.
 
     Names carry no prefix.
     """
     for family in FAMILIES:
-        if (config := family.recognise(shapes)) is not None:
+        if (config := configured(family, shapes)) is not None:
             return Recognised(family, config)
     for layout in dict.fromkeys(layout for family in FAMILIES for layout in family.layouts):
         names = layout.names(shapes) if layout.names else None
@@ -62,6 +74,6 @@ def recognise(shapes: Shapes) -> Recognised | None:
         else:
             continue
         for family in FAMILIES:
-            if layout in family.layouts and (config := family.recognise(renamed)) is not None:
+            if layout in family.layouts and (config := configured(family, renamed)) is not None:
                 return Recognised(family, config, names, joins)
     return None

@@ -1,7 +1,8 @@
 """The transformer of Chroma (lodestones): Flux's blocks, all modulated by one small network in place of their own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -122,7 +123,7 @@ class Chroma(nn.Module):
         control = call.control or Control()
         double, single = spread(control.double, body.double_blocks), spread(control.single, body.single_blocks)
         streams = Streams(self.img_in(pictures.tokens.to(dtype)), text)
-        for i, block in enumerate(self.double_blocks):
+        for i, block in enumerate(cast(Sequence[DoubleStream], self.double_blocks)):
             streams = call.hooks.run_block(
                 Place("double", i),
                 lambda s, b=block, i=i: b.run(s, of_image[i], of_text[i], rotate, bias),
@@ -132,7 +133,7 @@ class Chroma(nn.Module):
             streams = controlled(streams, double, i)
         assert streams.text is not None
         streams = Streams(torch.cat([streams.text, streams.image], dim=1))
-        for i, block in enumerate(self.single_blocks):
+        for i, block in enumerate(cast(Sequence[SingleStream], self.single_blocks)):
             streams = call.hooks.run_block(
                 Place("single", i),
                 lambda s, b=block, i=i: Streams(b.run(s.image, singles[i], rotate, bias)),

@@ -65,7 +65,8 @@ class SelfAttention(nn.Module):
         self.proj = Linear(config.width, config.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.proj(attention(*self.qkv(x).chunk(3, dim=2), self.heads))
+        query, key, value = self.qkv(x).chunk(3, dim=2)
+        return self.proj(attention(query, key, value, self.heads))
 
 
 class CrossAttention(nn.Module):
@@ -77,7 +78,8 @@ class CrossAttention(nn.Module):
         self.proj = Linear(config.width, config.width)
 
     def forward(self, x: Tensor, text: Tensor) -> Tensor:
-        return self.proj(attention(self.q_linear(x), *self.kv_linear(text).chunk(2, dim=2), self.heads))
+        key, value = self.kv_linear(text).chunk(2, dim=2)
+        return self.proj(attention(self.q_linear(x), key, value, self.heads))
 
 
 class Block(nn.Module):

@@ -26,7 +26,8 @@ def checkpoint(shapes: dict[str, tuple[int, ...]]) -> Checkpoint:
 
 SIXTEEN = [name for name in inventory.names() if re.match(r"sd3|flux", name)]
 """Those whose autoencoder has sixteen channels."""
-SUPPORTED = [name for name in inventory.names() if re.match(r"dit_(sd3|flux|pixart_sigma|chroma)|sd3|flux", name)]
+LINES = "sd3|flux|pixart_sigma|chroma|lumina2|z_image"
+SUPPORTED = [name for name in inventory.names() if re.match(rf"(dit_)?({LINES})", name)]
 
 
 def left_over(parts: Parts) -> set[str]:

@@ -8,12 +8,14 @@ import torch
 from diffusion.families.chroma import CHROMA
 from diffusion.families.family import Family
 from diffusion.families.flux import FLUX
+from diffusion.families.lumina2 import LUMINA2
 from diffusion.families.pixart import PIXART_SIGMA
 from diffusion.families.registry import FAMILIES, recognise
 from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT
 from diffusion.families.sd3 import SD3
 from diffusion.families.sd15 import INSTRUCT_PIX2PIX, SD15, SD15_INPAINT
 from diffusion.families.sdxl import SDXL, SDXL_INPAINT, SDXL_REFINER
+from diffusion.families.z_image import Z_IMAGE
 from tests.diffusion import inventory
 
 NETWORKS = {
@@ -29,6 +31,8 @@ NETWORKS = {
     **{f"dit_flux_{name}": FLUX for name in ("dev", "schnell", "fill", "canny_depth")},
     "dit_pixart_sigma": PIXART_SIGMA,
     "dit_chroma": CHROMA,
+    "dit_lumina2": LUMINA2,
+    "dit_z_image": Z_IMAGE,
 }
 DIFFUSERS = {
     "unet_sd15_diffusers": SD15,
@@ -117,3 +121,12 @@ def test_networks_for_video_and_with_class_labels_are_not_mistaken_for_sd2():
 
 def test_an_empty_file_is_nothing():
     assert recognise({}) is None
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name.startswith("dit_")])
+def test_part_of_a_transformer_is_nothing(name: str):
+    shapes = inventory.shapes(name)
+    for kept in (0.02, 0.5):
+        part = dict(list(shapes.items())[:: int(1 / kept)])
+        found = recognise(part)
+        assert found is None or found.family is NETWORKS[name]

@@ -7,7 +7,9 @@ import torch
 from diffusers.models.transformers.pixart_transformer_2d import PixArtTransformer2DModel
 from diffusers.models.transformers.transformer_chroma import ChromaTransformer2DModel
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
+from diffusers.models.transformers.transformer_lumina2 import Lumina2Transformer2DModel
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
+from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
 from torch import Tensor
 
 from diffusion.families.references import places
@@ -157,3 +159,40 @@ def test_chroma_agrees():
     ids = torch.cat([torch.zeros(len(ids), 1), ids], dim=1)
     out = theirs(channels_first_tokens(x), context, times, ids, torch.zeros(7, 3)).sample
     assert relative_error(ours(x, times, context), from_channels_first(out, 8, 12)) < TOLERANCE
+
+
+def test_lumina2_agrees():
+    config: dict[str, Any] = {
+        "hidden_size": 144,
+        "num_layers": 2,
+        "num_refiner_layers": 1,
+        "num_attention_heads": 6,
+        "num_kv_heads": 2,
+        "multiple_of": 16,
+        "axes_dim_rope": (8, 8, 8),
+        "cap_feat_dim": 48,
+    }
+    ours, theirs = pair(Lumina2Transformer2DModel, **config)
+    x, context = drawn((2, 16, 8, 12), (2, 7, 48))
+    times = torch.tensor([0.003, 0.8])
+    expected = -theirs(x, 1 - times, context, torch.ones(2, 7, dtype=torch.int)).sample
+    assert relative_error(ours(x, times, context), expected) < TOLERANCE
+
+
+def test_z_image_agrees():
+    """A text of 7 tokens and a picture of 24: both are filled up to 32."""
+    config: dict[str, Any] = {
+        "dim": 96,
+        "n_layers": 2,
+        "n_refiner_layers": 1,
+        "n_heads": 2,
+        "n_kv_heads": 2,
+        "cap_feat_dim": 48,
+        "axes_dims": [12, 18, 18],
+        "axes_lens": [128, 32, 32],
+    }
+    ours, theirs = pair(ZImageTransformer2DModel, **config)
+    x, context = drawn((2, 16, 8, 12), (2, 7, 48))
+    times = torch.tensor([0.003, 0.8])
+    expected = -torch.stack([t[:, 0] for t in theirs(list(x[:, :, None]), 1 - times, list(context)).sample])
+    assert relative_error(ours(x, times, context), expected) < TOLERANCE
