@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diffusion.checkpoints.joins import Joins, joined_shapes
+from diffusion.families.auraflow import AURAFLOW
 from diffusion.families.chroma import CHROMA
 from diffusion.families.family import Family, Shapes
 from diffusion.families.flux import FLUX
@@ -34,6 +35,7 @@ FAMILIES: tuple[Family[Any], ...] = (
     CHROMA,
     LUMINA2,
     Z_IMAGE,
+    AURAFLOW,
 )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from diffusion.families.auraflow import AURAFLOW
 from diffusion.families.chroma import CHROMA
 from diffusion.families.family import Family
 from diffusion.families.flux import FLUX
@@ -33,6 +34,7 @@ NETWORKS = {
     "dit_chroma": CHROMA,
     "dit_lumina2": LUMINA2,
     "dit_z_image": Z_IMAGE,
+    "dit_auraflow": AURAFLOW,
 }
 DIFFUSERS = {
     "unet_sd15_diffusers": SD15,

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.models.transformers.auraflow_transformer_2d import AuraFlowTransformer2DModel
 from diffusers.models.transformers.pixart_transformer_2d import PixArtTransformer2DModel
 from diffusers.models.transformers.transformer_chroma import ChromaTransformer2DModel
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
@@ -195,4 +196,22 @@ def test_z_image_agrees():
     x, context = drawn((2, 16, 8, 12), (2, 7, 48))
     times = torch.tensor([0.003, 0.8])
     expected = -torch.stack([t[:, 0] for t in theirs(list(x[:, :, None]), 1 - times, list(context)).sample])
+    assert relative_error(ours(x, times, context), expected) < TOLERANCE
+
+
+def test_auraflow_agrees():
+    config: dict[str, Any] = {
+        "num_mmdit_layers": 2,
+        "num_single_dit_layers": 2,
+        "num_attention_heads": 1,
+        "attention_head_dim": 256,
+        "joint_attention_dim": 48,
+        "caption_projection_dim": 256,
+        "pos_embed_max_size": 144,
+        "sample_size": 16,
+    }
+    ours, theirs = pair(AuraFlowTransformer2DModel, **config)
+    x, context = drawn((2, 4, 6, 20), (2, 7, 48))
+    times = torch.tensor([0.003, 0.8])
+    expected = theirs(x, context, times).sample
     assert relative_error(ours(x, times, context), expected) < TOLERANCE
