@@ -114,6 +114,7 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
             max_upload=network.max_upload,
             compress=network.compress,
             front_end=settings.paths.front_end or HOME / "web" / "dist",
+            examples=HOME / "examples",
             arguments=settings.arguments,
         ),
     )

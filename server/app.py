@@ -53,7 +53,7 @@ def build(services: Services) -> web.Application:
     pictures = Pictures()
     internal = InternalRoutes(s.folders, s.inputs, s.logs, s.hub)
     extensions = ExtensionRoutes(s.packs, options.front_end)
-    templates = TemplateRoutes(s.folders)
+    templates = TemplateRoutes(s.folders, options.examples)
     editor = EditorRoutes(options.front_end)
     forward = Forward(s.packs)
     admission = Admission(options.limits, s.folders.output)

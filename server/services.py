@@ -83,7 +83,8 @@ class Packs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the server was told to behave. max_upload: bytes of one request body. front_end: the built editor.
+    """How the server was told to behave. max_upload: bytes of one request body. front_end: the built editor;
+    examples: our own example workflows (None: no such folder).
     arguments: the command line, for `/system_stats`."""
 
     access: Access = field(default_factory=Access)
@@ -91,6 +92,7 @@ class Options:
     max_upload: int = 100 * 2**20
     compress: bool = False
     front_end: Path | None = None
+    examples: Path | None = None
     arguments: tuple[str, ...] = ()
 
 

@@ -42,7 +42,7 @@ class FakeServer:
         self.pace = pace
         self.files: dict[tuple[str, str], bytes] = {("input", "example.png"): picture("example", (512, 384))}
         self.userdata: dict[str, bytes] = {}
-        self.settings: Json = {}
+        self.settings: Json = {"Heddle.Editor": {"toured": True}}
         self.prompts: list[Json] = []
         self.history: Json = {}
         self.pending: list[Json] = []

@@ -189,6 +189,8 @@ def test_the_rest_of_a_run_is_estimated_from_the_last_one(editor: Any, page: Pag
     server.fake.pace = 0.06
     editor.queue()
     expect(page.locator(".eta")).to_have_text(re.compile(r"^\d+ s$"))
+    server.fake.pace = 0
+    editor.wait(lambda: len(server.fake.history) == 2)
 
 
 def test_the_way_of_previews_goes_with_the_job(editor: Any, page: Page, server: Any):
@@ -198,3 +200,4 @@ def test_the_way_of_previews_goes_with_the_job(editor: Any, page: Page, server: 
     editor.press("Control+Enter")
     editor.wait(lambda: len(server.fake.prompts) == 1)
     assert server.fake.prompts[0]["extra_data"]["preview_method"] == "taesd"
+    editor.wait(lambda: len(server.fake.history) == 1)

@@ -11,6 +11,7 @@ import type { Embedded } from "../client/embedded";
 import type { Connection } from "../client/socket";
 import { Extensions } from "../extend/extensions";
 import type { Block } from "./blocks";
+import { Comparison } from "./comparison";
 import { type Settings, remembered, saveSettings } from "./settings";
 
 export type Dialog =
@@ -19,6 +20,9 @@ export type Dialog =
   | { readonly kind: "find" }
   | { readonly kind: "connect"; readonly node: NodeId }
   | { readonly kind: "versions" }
+  | { readonly kind: "conflict"; readonly editor: Editor }
+  | { readonly kind: "compare" }
+  | { readonly kind: "templates" }
   | { readonly kind: "save-block" }
   | { readonly kind: "shown-widgets"; readonly node: NodeId }
   | { readonly kind: "mask"; readonly node: NodeId; readonly media: MediaRef }
@@ -42,6 +46,8 @@ export class App {
   catalogue: Catalogue = readCatalogue(null);
   /** False until the server has said which nodes it has. */
   ready = false;
+  /** What was open before is open again. */
+  restored = false;
   tabs: readonly Editor[] = [];
   active: Editor;
   settings: Settings = remembered();
@@ -56,6 +62,7 @@ export class App {
   connection: Connection = "connecting";
   /** The linear form instead of the canvas; narrow pages begin with it. */
   form = typeof matchMedia === "function" && matchMedia("(max-width: 700px)").matches;
+  comparison: Comparison | null = null;
   /** Blocks that may be added, as they were when last asked for. */
   blocks: readonly Block[] = [];
   sidebar: "queue" | "none" | `panel:${string}` = "none";
@@ -151,6 +158,12 @@ export class App {
   private drop(editor: Editor): void {
     this.editorListeners.get(editor)?.();
     this.editorListeners.delete(editor);
+  }
+
+  /** Shows what a document differs in from another; null ends it. */
+  compare(wanted: { readonly editor: Editor; readonly name: string; readonly before: Document } | null): void {
+    this.comparison = wanted && new Comparison(wanted.editor, wanted.name, wanted.before);
+    this.changed();
   }
 
   // What is shown

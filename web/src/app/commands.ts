@@ -16,9 +16,10 @@ import { emptyDocument } from "../graph/document";
 import type { App } from "./app";
 import { type Edge, align, distribute, frame, tidy } from "./arranging";
 import { goToBookmark, setBookmark } from "./bookmarks";
-import { download, fileText, openFile, openJson, pickFile, save } from "./files";
+import { download, fileText, openFile, openJson, pickFile } from "./files";
 import type { Runner } from "./runner";
 import { t } from "../words/words";
+import { save } from "./saved";
 import { startDocument } from "./start";
 import { makeSubgraph, takeApart } from "./subgraphs";
 
@@ -258,6 +259,10 @@ export const commands: readonly Command[] = [
   command("View", "theme", "Light or dark", "", ({ app }) => app.set({ theme: app.settings.theme === "light" ? "dark" : "light" })),
   command("View", "leave", "Leave the subgraph", "", ({ app }) => app.active.goTo(app.active.path.slice(0, -1)), ({ app }) => app.active.path.length > 0),
   command("View", "settings", "Settings", "Ctrl+,", ({ app }) => app.setDialog({ kind: "settings" })),
+  command("View", "tour", "Show the tour", "", ({ app }) => {
+    app.setDialog(null);
+    app.set({ toured: false });
+  }),
   command("View", "shortcuts", "Keyboard shortcuts", "?", ({ app }) => app.setDialog({ kind: "shortcuts" })),
   command("File", "new", "New workflow", "Alt+N", ({ app }) => void app.open(emptyDocument(crypto.randomUUID()), null)),
   command("File", "new-default", "New workflow from the start graph", "", ({ app }) => {
@@ -266,9 +271,11 @@ export const commands: readonly Command[] = [
   }),
   command("File", "open", "Open…", "Ctrl+O", ({ app }) => app.setDialog({ kind: "open" })),
   command("File", "open-disk", "Open a file from this machine…", "", ({ app }) => void pickFile(".json,.png,.webp").then((file) => (file ? openFile(app, file) : undefined))),
-  command("File", "save", "Save", "Ctrl+S", ({ app }) => (app.active.name === null ? app.setDialog({ kind: "save-as" }) : void save(app, app.active, app.active.name, true))),
+  command("File", "save", "Save", "Ctrl+S", ({ app }) => (app.active.name === null ? app.setDialog({ kind: "save-as" }) : void save(app, app.active, app.active.name))),
   command("File", "save-as", "Save as…", "Ctrl+Shift+S", ({ app }) => app.setDialog({ kind: "save-as" })),
-  command("File", "versions", "Earlier versions…", "", ({ app }) => app.setDialog({ kind: "versions" })),
+  command("File", "versions", "Earlier versions and unsaved work…", "", ({ app }) => app.setDialog({ kind: "versions" })),
+  command("File", "compare", "Compare with another workflow…", "", ({ app }) => app.setDialog({ kind: "compare" })),
+  command("File", "templates", "Templates…", "Ctrl+Shift+O", ({ app }) => app.setDialog({ kind: "templates" })),
   command("File", "download", "Download as a file", "", ({ app }) => download(app, app.active, fileText(app, app.active))),
   command("File", "download-api", "Download in API form", "", ({ app }) => download(app, app.active, formatJson(toPrompt(app.active.document, app.catalogue) as unknown as JsonObject, 2), ".api.json")),
   command("File", "close", "Close this tab", "Alt+W", ({ app }) => app.close(app.active)),

@@ -1,7 +1,7 @@
 /** Opening and saving: the server's folder, this machine's disk, things dropped and pasted. */
 
 import { type Embedded, fromJson, readEmbedded } from "../client/embedded";
-import { HttpError, http, viewUrl } from "../client/http";
+import { http, viewUrl } from "../client/http";
 import type { Editor } from "../editor/editor";
 import type { MediaRef } from "../editor/run";
 import type { Point } from "../graph/document";
@@ -95,27 +95,6 @@ export function uploadKey(editor: Editor, node: string): string | null {
   const type = editor.graph.nodes.get(node)?.type;
   const input = type === undefined ? undefined : editor.definition(type)?.inputs.find((one) => one.widget?.kind === "combo" && one.widget.upload === "image");
   return input?.name ?? null;
-}
-
-/** Saves under the document's name in the user's workflow folder on the server. */
-export async function save(app: App, editor: Editor, name: string, overwrite: boolean): Promise<void> {
-  try {
-    await http.writeUserdata(`workflows/${name}.json`, fileText(app, editor), overwrite || editor.name === name);
-    editor.name = name;
-    editor.saved = editor.document;
-    app.notify({ tone: "info", text: `Saved ${name}.` });
-  } catch (error) {
-    if (!(error instanceof HttpError) || error.status !== 409) return app.fail(error);
-    app.notify({ tone: "error", text: `There is already a workflow called ${name}.`, action: { label: "Replace it", run: () => void save(app, editor, name, true) } });
-  }
-}
-
-export async function openSaved(app: App, path: string): Promise<void> {
-  try {
-    openJson(app, await http.readUserdata(`workflows/${path}`), bare(path));
-  } catch (error) {
-    app.fail(error);
-  }
 }
 
 export async function openTemplate(app: App, path: string): Promise<void> {

@@ -1,11 +1,13 @@
 /** What was open comes back: drafts of every changed document, and the list of tabs. */
 
+import { http } from "../client/http";
 import type { Editor } from "../editor/editor";
 import type { Document } from "../graph/document";
 import { parseJson } from "../graph/json";
 import { readWorkflow } from "../graph/workflow";
 import type { App } from "./app";
 import { fileText } from "./files";
+import { lookForOthers } from "./saved";
 import { startDocument } from "./start";
 
 const KEY = "heddle.tabs";
@@ -14,6 +16,7 @@ const QUIET_MS = 800;
 interface Tab {
   readonly id: string;
   readonly name: string | null;
+  readonly tag?: string | null;
 }
 
 export class Session {
@@ -27,6 +30,9 @@ export class Session {
       this.timer = setTimeout(() => this.keep(), QUIET_MS);
     });
     addEventListener("pagehide", () => this.keep());
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible" && this.restored) void lookForOthers(app);
+    });
   }
 
   /** Opens what was open before, or the start graph. Called once, when the node definitions are here. */
@@ -37,12 +43,13 @@ export class Session {
       if (!draft) continue;
       const document = readWorkflow(parseJson(draft.file), app.catalogue, () => tab.id);
       const editor = app.open(document, tab.name);
+      editor.tag = tab.tag ?? null;
       this.stored.set(editor, editor.document);
     }
     if (app.tabs.length === 1 && app.active.document.root.nodes.size === 0 && app.active.name === null) {
       app.open(startDocument(app.catalogue, crypto.randomUUID()), null);
     }
-    this.restored = true;
+    this.restored = app.restored = true;
     app.reveal?.();
   }
 
@@ -62,9 +69,11 @@ export class Session {
       if (this.stored.get(editor) === editor.document || editor.isLive) continue;
       this.stored.set(editor, editor.document);
       const file = fileText(app, editor);
-      void this.app.drafts.append({ document: editor.document.id, time: Date.now(), name: editor.name, file });
+      void app.drafts.append({ document: editor.document.id, time: Date.now(), name: editor.name, file });
+      // Also on the server, where another browser finds it. What was only opened is nobody's work yet.
+      if (editor.dirty) void http.keepDraft(editor.document.id, { workflow: parseJson(file), title: editor.name ?? "", file: editor.name === null ? null : `workflows/${editor.name}.json`, base: editor.tag }).catch(() => undefined);
     }
-    const tabs = JSON.stringify(app.tabs.map((editor): Tab => ({ id: editor.document.id, name: editor.name })));
+    const tabs = JSON.stringify(app.tabs.map((editor): Tab => ({ id: editor.document.id, name: editor.name, tag: editor.tag })));
     try {
       sessionStorage.setItem(KEY, tabs);
       localStorage.setItem(KEY, tabs);

@@ -2,6 +2,7 @@
 
 import type { MediaRef } from "../editor/run";
 import type { Prompt } from "../graph/prompt";
+import { t } from "../words/words";
 import { type Json, type JsonObject, formatJson, isArray, isObject, number, parseJson, text } from "../graph/json";
 
 export class HttpError extends Error {
@@ -16,12 +17,12 @@ export class HttpError extends Error {
 
 export const address = (path: string): string => new URL(path, document.baseURI).href;
 
-async function call(path: string, init?: RequestInit): Promise<Json> {
+async function answerOf(path: string, init?: RequestInit): Promise<{ readonly body: Json; readonly headers: Headers }> {
   let response: Response;
   try {
     response = await fetch(address(path), init);
   } catch {
-    throw new HttpError(0, null, "The server does not answer.");
+    throw new HttpError(0, null, t("The server does not answer."));
   }
   const source = await response.text();
   let body: Json = source;
@@ -31,8 +32,10 @@ async function call(path: string, init?: RequestInit): Promise<Json> {
     // Plain text: many routes answer so.
   }
   if (!response.ok) throw new HttpError(response.status, body, isObject(body) && isObject(body["error"]) ? (text(body["error"]["message"]) ?? response.statusText) : `${path}: ${response.status} ${response.statusText}`);
-  return body;
+  return { body, headers: response.headers };
 }
+
+const call = async (path: string, init?: RequestInit): Promise<Json> => (await answerOf(path, init)).body;
 
 const post = (path: string, body: Json): Promise<Json> => call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: formatJson(body) });
 
@@ -65,6 +68,28 @@ export interface Submission {
   /** How to make previews of this job; the server's own way without. */
   readonly previews?: string;
   readonly targets?: readonly string[];
+}
+
+/** An earlier content of a saved file. */
+export interface SavedVersion {
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly size: number;
+}
+
+/** Unsaved work as the server lists it. */
+export interface ServerDraft {
+  readonly id: string;
+  readonly time: number;
+  readonly title: string;
+}
+
+export interface Template {
+  readonly pack: string;
+  readonly name: string;
+  /** "pack/name" */
+  readonly path: string;
 }
 
 export interface ModelFile {
@@ -162,16 +187,46 @@ export const http = {
     const answer = await call(`api/global_subgraphs/${encodeURIComponent(id)}`);
     return isObject(answer) ? answer : {};
   },
-  /** Workflows that packs bring, as "pack/name". */
-  async templates(): Promise<readonly string[]> {
+  /** Workflows to begin with: the server's own and those of packs. */
+  async templates(): Promise<readonly Template[]> {
     const answer = await call("api/workflow_templates").catch(() => null);
     if (!isObject(answer)) return [];
-    return Object.entries(answer).flatMap(([pack, names]) => (isArray(names) ? names.map((name) => `${pack}/${String(name)}`) : []));
+    return Object.entries(answer).flatMap(([pack, names]) => (isArray(names) ? names.map((name) => ({ pack, name: String(name), path: `${pack}/${String(name)}` })) : []));
   },
   readTemplate: (path: string): Promise<Json> => call(`api/workflow_templates/${path.split("/").map(encodeURIComponent).join("/")}.json`),
   readUserdata: (path: string): Promise<Json> => call(`api/userdata/${encodeURIComponent(path)}`),
   writeUserdata: (path: string, body: string, overwrite: boolean): Promise<Json> => call(`api/userdata/${encodeURIComponent(path)}?overwrite=${overwrite}`, { method: "POST", body }),
-  deleteUserdata: (path: string): Promise<Json> => call(`api/userdata/${encodeURIComponent(path)}`, { method: "DELETE" }),
+
+  /** A file with the tag that names its content; null from a server that names none. */
+  async openFile(path: string): Promise<{ readonly value: Json; readonly tag: string | null }> {
+    const { body, headers } = await answerOf(`api/userdata/${encodeURIComponent(path)}`);
+    return { value: body, tag: headers.get("ETag") };
+  },
+  tagOf: async (path: string): Promise<string | null> => (await answerOf(`api/userdata/${encodeURIComponent(path)}`, { method: "HEAD" })).headers.get("ETag"),
+  /** Writes a file if there still is what `over` says; answers 409 or 412 when not. Returns the new content's tag. */
+  async saveFile(path: string, body: string, over: "anything" | "nothing" | { readonly was: string }): Promise<string | null> {
+    const headers: HeadersInit = typeof over === "object" ? { "If-Match": over.was } : {};
+    return (await answerOf(`api/userdata/${encodeURIComponent(path)}?overwrite=${over !== "nothing"}`, { method: "POST", headers, body })).headers.get("ETag");
+  },
+  async versions(path: string): Promise<readonly SavedVersion[]> {
+    const list = await call(`api/userdata/${encodeURIComponent(path)}/versions`);
+    return (isArray(list) ? list : []).flatMap((one) => (isObject(one) ? [{ id: String(one["id"]), time: (number(one["saved"]) ?? 0) * 1000, size: number(one["size"]) ?? 0 }] : []));
+  },
+  version: (path: string, id: string): Promise<Json> => call(`api/userdata/${encodeURIComponent(path)}/versions/${encodeURIComponent(id)}`),
+  restoreVersion: async (path: string, id: string): Promise<string | null> => (await answerOf(`api/userdata/${encodeURIComponent(path)}/versions/${encodeURIComponent(id)}/restore`, { method: "POST" })).headers.get("ETag"),
+
+  async drafts(): Promise<readonly ServerDraft[]> {
+    const list = await call("api/drafts");
+    return (isArray(list) ? list : []).flatMap((one) => (isObject(one) ? [{ id: String(one["id"]), time: (number(one["saved"]) ?? 0) * 1000, title: text(one["title"]) ?? "" }] : []));
+  },
+  /** The workflow of a draft. */
+  async draft(id: string): Promise<Json> {
+    const found = await call(`api/drafts/${encodeURIComponent(id)}`);
+    return isObject(found) ? (found["workflow"] ?? null) : null;
+  },
+  keepDraft: (id: string, draft: { readonly workflow: Json; readonly title: string; readonly file: string | null; readonly base: string | null }): Promise<Json> =>
+    call(`api/drafts/${encodeURIComponent(id)}`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: formatJson({ ...draft }) }),
+  dropDraft: (id: string): Promise<Json> => call(`api/drafts/${encodeURIComponent(id)}`, { method: "DELETE" }),
 
   /** Uploads into the input folder; the name may come back changed. */
   upload(file: Blob, name: string, progress: (share: number) => void): Promise<string> {

@@ -60,6 +60,10 @@ export class Editor {
   readonly run = new RunState();
   /** Name in the tab and of the file; null until saved. */
   name: string | null = null;
+  /** Names the content of the file this was opened from or saved to, as the server does. */
+  tag: string | null = null;
+  /** The tag of a foreign save the user was already told of. */
+  told: string | null = null;
   /** The document as last saved to a file, or as it was opened. */
   saved: Document;
   private history: History<Document> = emptyHistory;

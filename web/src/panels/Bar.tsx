@@ -50,7 +50,7 @@ export function Bar(): ReactNode {
           {app.connection === "lost" ? t("Connection lost. Trying again…") : t("Connecting…")}
         </span>
       )}
-      <button type="button" className="icon" title={`${t("Open…")} (Ctrl+O)`} aria-label={t("Open")} onClick={act("open")}>{icons.folder}</button>
+      <button type="button" className="icon open" title={`${t("Open…")} (Ctrl+O)`} aria-label={t("Open")} onClick={act("open")}>{icons.folder}</button>
       <button type="button" className="icon wide" title={t("Gallery")} aria-label={t("Gallery")} onClick={act("gallery")}>{icons.grid}</button>
       <button type="button" className="icon wide" title={`${t("Find in workflow")} (Ctrl+F)`} aria-label={t("Find in workflow")} onClick={act("find")}>{icons.search}</button>
       <button type="button" className="icon" title={`${t("Settings")} (Ctrl+,)`} aria-label={t("Settings")} onClick={act("settings")}>{icons.gear}</button>

@@ -3,11 +3,12 @@
 import { type ReactNode, Suspense, lazy, useState } from "react";
 import type { Dialog } from "../app/app";
 import { saveBlock } from "../app/blocks";
-import { openEmbedded, save, useAsInput } from "../app/files";
+import { openEmbedded, useAsInput } from "../app/files";
+import { save } from "../app/saved";
 import type { Editor } from "../editor/editor";
 import { t } from "../words/words";
 import { ContextMenu } from "./Menu";
-import { Open, Versions } from "./Open";
+import { Compare, Open } from "./Open";
 import { ComboPicker } from "./ComboPicker";
 import { CommandPalette, ConnectPicker, FindPalette, NodePalette } from "./Palette";
 import { Rename } from "./Rename";
@@ -21,6 +22,9 @@ const Shortcuts = lazy(async () => ({ default: (await import("./later")).Shortcu
 const Lightbox = lazy(async () => ({ default: (await import("./later")).Lightbox }));
 const Gallery = lazy(async () => ({ default: (await import("./later")).Gallery }));
 const ShownWidgets = lazy(async () => ({ default: (await import("./later")).ShownWidgets }));
+const Conflict = lazy(async () => ({ default: (await import("./later")).Conflict }));
+const Templates = lazy(async () => ({ default: (await import("./later")).Templates }));
+const Versions = lazy(async () => ({ default: (await import("./later")).Versions }));
 const MaskEditor = lazy(async () => ({ default: (await import("./later")).MaskEditor }));
 
 export function Dialogs(): ReactNode {
@@ -45,12 +49,18 @@ function Shown(): ReactNode {
       return <MaskEditor {...dialog} />;
     case "versions":
       return <Versions />;
+    case "conflict":
+      return <Conflict {...dialog} />;
+    case "compare":
+      return <Compare />;
+    case "templates":
+      return <Templates />;
     case "menu":
       return <ContextMenu {...dialog} />;
     case "open":
       return <Open />;
     case "save-as":
-      return <Ask title={t("Save as")} label={t("Name")} initial={app.active.name ?? "untitled"} done={(name) => void save(app, app.active, name, false)} />;
+      return <Ask title={t("Save as")} label={t("Name")} initial={app.active.name ?? "untitled"} done={(name) => void save(app, app.active, name)} />;
     case "save-block":
       return <Ask title={t("Keep as a block")} label={t("Name")} initial={firstTitle(app.active)} done={(name) => void saveBlock(app, name)} />;
     case "shown-widgets":

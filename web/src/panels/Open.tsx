@@ -1,11 +1,12 @@
-/** Opening what was saved, and what it was before. */
+/** Opening what was saved, and looking at it beside something else. */
 
 import { type ReactNode, useEffect, useState } from "react";
-import { openFile, openJson, openSaved, openTemplate, pickFile } from "../app/files";
-import type { Draft } from "../client/drafts";
+import { openFile, openTemplate, pickFile } from "../app/files";
+import { compareWith, compareWithSaved, openSaved } from "../app/saved";
+import { readEmbedded } from "../client/embedded";
 import { http } from "../client/http";
 import { score } from "../editor/search";
-import { parseJson } from "../graph/json";
+import { t } from "../words/words";
 import { Picker } from "./Picker";
 import { useApp } from "./use-app";
 
@@ -15,7 +16,7 @@ export function Open(): ReactNode {
   const [templates, setTemplates] = useState<readonly string[]>([]);
   useEffect(() => {
     http.workflows().then(setFiles, (error: unknown) => app.fail(error));
-    void http.templates().then(setTemplates);
+    void http.templates().then((list) => setTemplates(list.map(({ path }) => path)));
   }, [app]);
   const disk = async (): Promise<void> => {
     app.setDialog(null);
@@ -24,38 +25,47 @@ export function Open(): ReactNode {
   };
   return (
     <Picker
-      title="Open a workflow"
-      placeholder="Saved workflows"
-      find={(words) => [...(files ?? []), ...templates].map((path) => ({ path, points: score(words, path) })).filter(({ points }) => points > 0).sort((a, b) => b.points - a.points).map(({ path }) => ({ id: path, label: path.replace(/\.json$/, ""), detail: templates.includes(path) ? "template" : "" }))}
+      title={t("Open a workflow")}
+      placeholder={t("Saved workflows")}
+      find={(words) => [...(files ?? []), ...templates].map((path) => ({ path, points: score(words, path) })).filter(({ points }) => points > 0).sort((a, b) => b.points - a.points).map(({ path }) => ({ id: path, label: path.replace(/\.json$/, ""), detail: templates.includes(path) ? t("template") : "" }))}
       choose={(path) => void (templates.includes(path) ? openTemplate(app, path) : openSaved(app, path))}
       close={() => app.setDialog(null)}
-      empty={files === null ? "Looking…" : "No saved workflows yet. Ctrl+S saves the one you have open."}
-      footer={<button type="button" className="button" onClick={() => void disk()}>From this machine… (JSON, PNG, WebP)</button>}
+      empty={files === null ? t("Looking…") : t("No saved workflows yet. Ctrl+S saves the one you have open.")}
+      footer={<><button type="button" className="button" onClick={() => void disk()}>{t("From this machine… (JSON, PNG, WebP)")}</button><button type="button" className="button" onClick={() => app.setDialog({ kind: "templates" })}>{t("Templates…")}</button></>}
     />
   );
 }
 
-/** Earlier states of this document, kept in this browser with every change. */
-export function Versions(): ReactNode {
+/** Which other state of the open workflow to look at it beside. */
+export function Compare(): ReactNode {
   const app = useApp();
   const editor = app.active;
-  const [drafts, setDrafts] = useState<readonly Draft[]>([]);
-  useEffect(() => {
-    void app.drafts.versions(editor.document.id).then(setDrafts);
-  }, [app, editor]);
-  const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const tabs = app.tabs.filter((tab) => tab !== editor);
+  const choices = [
+    ...(editor.name === null ? [] : [{ id: "saved", label: t("What is saved"), detail: editor.name }]),
+    ...tabs.map((tab, i) => ({ id: String(i), label: tab.name ?? t("Untitled"), detail: t("open in a tab") })),
+    { id: "disk", label: t("A file from this machine…") },
+    { id: "versions", label: t("An earlier version…") },
+  ];
+  const disk = async (): Promise<void> => {
+    const file = await pickFile(".json,.png,.webp");
+    const carried = file && (await readEmbedded(file));
+    if (file && carried?.workflow) compareWith(app, editor, file.name, carried.workflow);
+    else if (file) app.notify({ tone: "error", text: t("{name} carries no workflow.", { name: file.name }) });
+  };
   return (
     <Picker
-      title="Earlier versions"
-      placeholder="Earlier versions of this workflow"
-      find={(words) => drafts.map((draft) => ({ id: String(draft.time), label: when.format(draft.time), detail: `${(parseJson(draft.file) as { nodes?: readonly unknown[] }).nodes?.length ?? 0} nodes` })).filter((choice) => score(words, choice.label) > 0)}
-      choose={(time) => {
-        const draft = drafts.find((one) => String(one.time) === time);
-        if (draft) openJson(app, parseJson(draft.file), editor.name === null ? null : `${editor.name} (${when.format(draft.time)})`);
+      title={t("Compare with")}
+      placeholder={t("Compare this workflow with…")}
+      find={(words) => choices.filter(({ label }) => score(words, label) > 0)}
+      choose={(id) => {
+        const tab = tabs[Number(id)];
+        if (id === "saved") void compareWithSaved(app, editor);
+        else if (id === "disk") void disk();
+        else if (id === "versions") app.setDialog({ kind: "versions" });
+        else if (tab) app.compare({ editor, name: tab.name ?? t("Untitled"), before: tab.document });
       }}
       close={() => app.setDialog(null)}
-      empty="No earlier versions yet: one is kept with every change."
     />
   );
 }
-

@@ -9,6 +9,7 @@ import { remaining, share } from "../editor/eta";
 import type { PanelEntry } from "../extend/api";
 import { t } from "../words/words";
 import { formatTime } from "../words/units";
+import { ComparisonPanel } from "./Comparison";
 import { icons } from "./icons";
 import { useApp } from "./use-app";
 
@@ -19,6 +20,7 @@ type Later = (work: Promise<unknown>) => void;
 export function Queue(): ReactNode {
   const app = useApp();
   const panel = app.extensions.panels.find(({ id }) => app.sidebar === `panel:${id}`);
+  if (app.comparison?.editor === app.active) return <ComparisonPanel />;
   if (panel) return <Panel key={panel.id} panel={panel} />;
   return app.sidebar === "queue" ? <Jobs /> : null;
 }

@@ -52,6 +52,7 @@ export function Settings(): ReactNode {
       <Choice name="previews" label={t("Previews while sampling")} options={[["default", t("As the server")], ["latent2rgb", t("Fast")], ["taesd", t("Fine")], ["none", t("None")]]} />
       <div className="setting-links">
         <button type="button" className="button" onClick={go("shortcuts")}>{t("Keyboard shortcuts")}…</button>
+        <button type="button" className="button" onClick={go("tour")}>{t("Show the tour again")}</button>
       </div>
     </Sheet>
   );

@@ -1,8 +1,12 @@
 /** The panels that open seldom: one file of their own, fetched when the page has come to rest or when one is wanted. */
 
+export { Conflict } from "./Conflict";
 export { Gallery } from "./Gallery";
 export { Lightbox } from "./Lightbox";
 export { MaskEditor } from "./MaskEditor";
 export { Settings } from "./Settings";
 export { ShownWidgets } from "./ShownWidgets";
 export { Shortcuts } from "./Shortcuts";
+export { Templates } from "./Templates";
+export { Versions } from "./Versions";
+export { Tour } from "./Tour";

@@ -1,4 +1,4 @@
-import { StrictMode } from "react";
+import { StrictMode, Suspense, lazy } from "react";
 import { createRoot } from "react-dom/client";
 import type { Context } from "../app/commands";
 import { Bar, Corner } from "./Bar";
@@ -8,9 +8,11 @@ import { Queue } from "./Queue";
 import { Toasts } from "./Toasts";
 import { AppContext, useApp } from "./use-app";
 
+const Tour = lazy(async () => ({ default: (await import("./later")).Tour }));
+
 function Panels(): React.ReactNode {
   const app = useApp();
-  return <>{app.form ? <Form /> : <Corner />}<Dialogs /><Toasts /></>;
+  return <>{app.form ? <Form /> : <Corner />}<Dialogs /><Toasts />{app.ready && app.restored && !app.settings.toured && !app.form && <Suspense fallback={null}><Tour /></Suspense>}</>;
 }
 
 export function mountPanels(context: Context): void {

@@ -9,7 +9,7 @@ import { nodesIn } from "../editor/hit";
 import { visible } from "../editor/viewport";
 import { typeOf } from "../editor/wiring";
 import { drawLinks, tracePath } from "./draw-link";
-import { FAR, type NodeLooks, drawFar, drawGroup, drawNode } from "./draw-node";
+import { FAR, type NodeLooks, drawFar, drawGhost, drawGroup, drawNode } from "./draw-node";
 import { fonts } from "./text";
 import { type Theme, typeStyle } from "./theme";
 
@@ -18,6 +18,8 @@ export interface Looks extends NodeLooks {
   readonly linksHidden: boolean;
   readonly hoveredLink: number | null;
   readonly grid: boolean;
+  /** Nodes that a comparison says are gone. */
+  readonly ghosts: readonly GraphNode[];
 }
 
 export class Canvas {
@@ -82,6 +84,7 @@ export class Canvas {
       emphasised: (link) => selected.size > 0 && selected.size < 100 && (selected.has(link.from) || selected.has(link.to)),
     });
     drawEnds(ctx, editor, looks.theme);
+    for (const node of looks.ghosts) drawGhost(ctx, editor, node, looks.theme);
     const nodes = nodesIn(editor, view);
     this.shown = nodes;
     if (scale < FAR) drawFar(ctx, editor, nodes, looks.theme);

@@ -21,6 +21,8 @@ export interface NodeLooks {
   readonly image: (node: GraphNode) => readonly HTMLImageElement[];
   readonly now: number;
   readonly formats: Formats;
+  /** What a comparison says of nodes. */
+  readonly marks: ReadonlyMap<string, "added" | "removed" | "changed">;
   /** Words that extensions put beside a title. */
   readonly badge: (node: GraphNode) => string;
 }
@@ -125,12 +127,41 @@ export function drawNode(ctx: CanvasRenderingContext2D, editor: Editor, node: Gr
     if (missing) drawMissing(ctx, node, layout, given.theme);
     if (layout.media) drawMedia(ctx, editor, node, layout, looks);
   }
+  const mark = looks.marks.get(node.id);
+  if (mark) drawMark(ctx, layout, mark === "added" ? given.theme.good : given.theme.warn);
   const alpha = ctx.globalAlpha;
   drawSockets(ctx, editor, node, layout, theme);
   ctx.globalAlpha = alpha;
   if (run) drawRun(ctx, layout, run, looks);
   if (near && run?.state === "error") drawProblem(ctx, editor, node, layout, given.theme);
   ctx.restore();
+}
+
+/** A frame round a node that a comparison names. */
+function drawMark(ctx: CanvasRenderingContext2D, layout: NodeLayout, color: string): void {
+  const top = layout.titled ? -TITLE : 0;
+  ctx.beginPath();
+  ctx.roundRect(-4, top - 4, layout.width + 8, layout.height - top + 8, RADIUS + 4);
+  ctx.lineWidth = 2;
+  ctx.strokeStyle = color;
+  ctx.stroke();
+}
+
+/** A node that is gone, where it was. */
+export function drawGhost(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNode, theme: Theme): void {
+  const [x, y] = node.pos;
+  ctx.beginPath();
+  ctx.roundRect(x, y - TITLE, node.size[0], node.size[1] + TITLE, RADIUS);
+  ctx.lineWidth = 1.5;
+  ctx.strokeStyle = theme.danger;
+  ctx.setLineDash([6, 4]);
+  ctx.stroke();
+  ctx.setLineDash([]);
+  ctx.font = fonts.title;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "middle";
+  ctx.fillStyle = theme.danger;
+  ctx.fillText(cutTo(ctx, editor.title(node), node.size[0] - 24), x + 12, y - TITLE / 2);
 }
 
 /** What went wrong, in its first words, below the node. */

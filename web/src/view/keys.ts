@@ -55,6 +55,7 @@ export class Keys {
       editor.gesture = gesture;
       if (intent) perform(editor, intent, this.host, { snap: false, guides: false });
     } else if (editor.selection.nodes.size > 0) editor.select({});
+    else if (app.comparison) app.compare(null);
     else if (editor.path.length > 0) editor.goTo(editor.path.slice(0, -1));
   }
 

@@ -18,6 +18,8 @@ import { type Theme, applyTheme, themes } from "./theme";
 import { Tip } from "./tip";
 import { Transfer } from "./transfer";
 
+const NO_MARKS: Looks["marks"] = new Map();
+
 export class Surface implements SurfaceCommands {
   readonly commands: Context;
   private readonly canvas: Canvas;
@@ -116,7 +118,10 @@ export class Surface implements SurfaceCommands {
     const { target } = this.pointers;
     app.active.linkStyle = settings.linkStyle;
     if ([...app.active.run.nodes.values()].some((run) => run.state === "running" && run.max <= 1)) this.animate();
+    const comparison = app.comparison?.editor === app.active ? app.comparison : null;
     return {
+      marks: comparison?.marks(app.active.ref) ?? NO_MARKS,
+      ghosts: comparison?.ghosts(app.active.ref) ?? [],
       theme: themes[wish],
       hoveredWidget: target.kind === "widget" ? target : null,
       hoveredNode: app.active.hovered,

@@ -19,6 +19,7 @@ export interface Theme {
   readonly onAccent: string;
   readonly danger: string;
   readonly good: string;
+  readonly warn: string;
   readonly bypass: string;
   readonly panel: string;
   readonly raised: string;
@@ -42,6 +43,7 @@ export const dark: Theme = {
   onAccent: "#0d1226",
   danger: "#ff7a7a",
   good: "#62c898",
+  warn: "#e8b65a",
   bypass: "#b08cf0",
   panel: "#1a1c21",
   raised: "#24272e",
@@ -65,6 +67,7 @@ export const light: Theme = {
   onAccent: "#ffffff",
   danger: "#c62f37",
   good: "#1f7d50",
+  warn: "#a06a00",
   bypass: "#7a4fd0",
   panel: "#fafbfc",
   raised: "#ffffff",
