@@ -12,7 +12,7 @@ node.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from execution.events import NodeRef
 from execution.signature import Signature, is_once_only
@@ -83,15 +83,30 @@ class Entry:
     generation: int = 0
 
 
+class Shelf(Protocol):
+    """Results that outlive the process. Nothing on it is promised: what cannot be kept or read is not there."""
+
+    def __contains__(self, signature: object) -> bool: ...
+
+    def get(self, signature: Signature) -> list[list[Any]] | None:
+        """Output → elements."""
+        ...
+
+    def put(self, signature: Signature, types: Sequence[object], slots: Sequence[Sequence[Any]]) -> None:
+        """types: of the outputs, as declared. Returns at once."""
+        ...
+
+
 _Generation = dict[Signature, None]
 
 
 @dataclass(slots=True)
 class Cache:
-    """Used from the one thread that runs jobs."""
+    """Used from the one thread that runs jobs. shelf: where results are found that are not here."""
 
     mode: CacheMode = field(default_factory=KeepBytes)
     weigh: Callable[[Any], Weight] = weigh
+    shelf: Shelf | None = None
     bytes: int = 0
     _entries: dict[Signature, Entry] = field(default_factory=dict[Signature, Entry])
     _generations: dict[int, _Generation] = field(default_factory=dict[int, _Generation])
@@ -122,10 +137,30 @@ class Cache:
                 self._generations.pop(old, None)
 
     def get(self, signature: Signature) -> Entry | None:
+        entry = self.held(signature)
+        if entry is None and self.shelf is not None and not is_once_only(signature):
+            slots = self.shelf.get(signature)
+            if slots is not None:
+                entry = Entry(slots)
+                self.put(signature, entry)
+        return entry
+
+    def held(self, signature: Signature) -> Entry | None:
+        """As `get`, without looking on the shelf."""
         entry = self._entries.get(signature)
         if entry is not None and entry.generation != self._now:
             self._touch(signature, entry)
         return entry
+
+    def shelved(self, signature: Signature) -> bool:
+        """Whether a result lies on the shelf, as far as can be told without reading it."""
+        return self.shelf is not None and signature in self.shelf
+
+    def put_on_shelf(self, signature: Signature, types: Sequence[object], entry: Entry) -> None:
+        """Keep a result beyond this process. What shows something is left out: its files may be gone by then."""
+        is_plain = not entry.ui and not entry.inner and not entry.passing
+        if self.shelf is not None and is_plain and not is_once_only(signature):
+            self.shelf.put(signature, types, entry.slots)
 
     def put(self, signature: Signature, entry: Entry) -> None:
         """Keep a result, at the price of others; in a mode that keeps nothing, or one that can never be found again,

@@ -156,8 +156,9 @@ class JobRun:
         self._sign(needed.order)
         self._sign_the_rest(set(needed.order))
         self._cache.begin(signed.values())
-        known = {id: entry for id in graph if id in signed and (entry := self._cache.get(signed[id])) is not None}
-        self._voice.say(Cached(job.id, list(known), self._executor.clock()))
+        known = {id: entry for id in graph if id in signed and (entry := self._cache.held(signed[id])) is not None}
+        cached = [id for id in graph if id in known or (id in signed and self._cache.shelved(signed[id]))]
+        self._voice.say(Cached(job.id, cached, self._executor.clock()))
         self._report_known(known, set(needed.order))
         memory = self._executor.memory
         seen = [self._seen(id) for id in needed.order]
@@ -445,7 +446,10 @@ class JobRun:
     # Finishing
 
     def _keep(self, id: str, entry: Entry) -> None:
-        self._results.keep(self._signer.signed[id], entry)
+        signature = self._signer.signed[id]
+        self._results.keep(signature, entry)
+        outputs = self._kinds(self._graph[id].class_type).declaration.outputs
+        self._cache.put_on_shelf(signature, [output.type for output in outputs], entry)
         self._executed.append(id)
         self._say_finished(id, entry.ui, reused=False, reported=bool(entry.ui))
         self._done(id)

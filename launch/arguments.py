@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -73,6 +74,22 @@ def gigabytes(text: str) -> int:
     return int(size)
 
 
+def disk_size(text: str) -> int:
+    """Bytes from "2G", "500M" or a number of gigabytes."""
+    units = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+    size = float(text[:-1]) * units[text[-1].upper()] if text[-1:].upper() in units else float(text) * 2**30
+    if not 0 <= size < 2**50:
+        raise argparse.ArgumentTypeError(f"expected a size like 2G or 500M, got {text}")
+    return int(size)
+
+
+def days(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 36500:
+        raise argparse.ArgumentTypeError(f"expected a number of days above 0, got {text}")
+    return number
+
+
 def port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
@@ -128,6 +145,17 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
     cache.add_argument("--cache-classic", action="store_true", help="keep the results of the last prompt only")
     cache.add_argument("--cache-lru", type=positive, metavar="N", help="keep the results of about N nodes")
     cache.add_argument("--cache-none", action="store_true", help="keep nothing between prompts")
+    group.add_argument(
+        "--cache-disk",
+        type=disk_size,
+        default=0,
+        metavar="SIZE",
+        help="also keep conditionings, latents and images on disk, up to this much (2G, 500M), so that they survive a"
+        " restart",
+    )
+    group.add_argument(
+        "--cache-disk-days", type=days, default=30.0, metavar="DAYS", help="unused for so long, they go (30)"
+    )
     group.add_argument("--cpu", action="store_true", help="run everything on the processor")
     group.add_argument(
         "--preview-method",
@@ -249,6 +277,7 @@ def common_settings(parsed: argparse.Namespace, home: Path) -> dict[str, Any]:
         caching = Caching("none")
     else:
         caching = Caching("ram", budget=parsed.cache_ram[0] if parsed.cache_ram else None)
+    caching = replace(caching, disk=parsed.cache_disk, disk_days=parsed.cache_disk_days)
     return {
         "paths": paths_from(parsed, home),
         "caching": caching,

@@ -20,15 +20,18 @@ from execution.executor import Executor
 from launch.flags import flags
 from launch.folders import TOKENIZERS
 from launch.settings import Caching, Devices, Packs, Settings
+from launch.shelf import DiskShelf, edition
 from launch.system import system
 from nodes.catalogue import all_nodes
 from nodes.previews import Previews
+from storage.blobs import Blobs
 from storage.folders import Folders
 from storage.inputs import Inputs
 from storage.outputs import Outputs
 
 log = logging.getLogger(__name__)
 
+HOME = Path(__file__).parents[1]
 SHARE_FOR_RESULTS = 0.2
 """Of this machine's memory; models and the system need the rest."""
 
@@ -55,7 +58,7 @@ def build_engine(settings: Settings, folders: Folders, door: Path | None = None)
         PromptServer.instance.pack_app.open(door)
     executor = Executor(
         nodes,
-        Cache(cache_mode(settings.caching)),
+        Cache(cache_mode(settings.caching), shelf=shelf_of(settings, folders)),
         capabilities,
         around=torch.inference_mode,
         listing=folders.listing,
@@ -64,6 +67,23 @@ def build_engine(settings: Settings, folders: Folders, door: Path | None = None)
     return GraphEngine(
         executor, lambda: system(settings), unload=store.forget, packs=LoadedPacks(loaded, PromptServer.instance)
     )
+
+
+def shelf_of(settings: Settings, folders: Folders) -> DiskShelf | None:
+    """Where results outlive the process; None when they shall not."""
+    if not settings.caching.disk:
+        return None
+    sources = [HOME / package for package in ("compat", "diffusion", "execution", "nodes", "storage")]
+    device = "cpu" if settings.devices.cpu or not torch.cuda.is_available() else torch.cuda.get_device_name()
+    current = edition([*sources, *folders.directories("custom_nodes")], torch.__version__, settings.devices, device)
+    age = settings.caching.disk_days * 24 * 3600
+    blobs = Blobs(settings.paths.state / "results", current, settings.caching.disk, age)
+    try:
+        blobs.open()
+    except OSError as error:
+        log.warning("Results are not kept on disk: %s", error)
+        return None
+    return DiskShelf(blobs)
 
 
 def wanted(packs: Packs) -> Wanted:

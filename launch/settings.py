@@ -63,11 +63,14 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Caching:
-    """What is kept between jobs. entries: for "lru". budget: bytes for "ram"; None means a share of this machine's."""
+    """What is kept between jobs. entries: for "lru". budget: bytes for "ram"; None means a share of this machine's.
+    disk: bytes of results that outlive the program; 0 keeps none. disk_days: unused for so long, they go."""
 
     mode: CacheMode = "ram"
     entries: int = 0
     budget: int | None = None
+    disk: int = 0
+    disk_days: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
