@@ -4,7 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test check format lint types unit browser web clean
+.PHONY: run test check format lint types unit browser web clean kill-test soak
+
+N ?= 100
 
 run: .venv/ready
 	$(BIN)/python main.py $(ARGS)
@@ -45,6 +47,14 @@ web: .venv/ready-dev
 	@cat requirements.txt requirements-dev.txt | cmp -s - $@ || $(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
 	@cat requirements.txt requirements-dev.txt > $@
 	@cp requirements.txt .venv/ready
+
+# Kill a server under load N times and look whether it kept what it promised (three seconds each).
+kill-test: .venv/ready-dev
+	$(BIN)/python -m tests.faults.campaign $(N)
+
+# Run thousands of jobs, some of which fail, are cancelled or kill their worker, and watch what the server keeps.
+soak: .venv/ready-dev
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -77,5 +77,7 @@ class Admission:
 
 
 def _usage(folder: Path) -> tuple[int, int]:
+    while not folder.exists() and folder != folder.parent:  # someone cleaned it away; who writes makes it again
+        folder = folder.parent
     found = shutil.disk_usage(folder)
     return found.total, found.free

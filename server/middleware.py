@@ -34,9 +34,9 @@ def errors() -> Middleware:
             return _refusal(request, RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", text))
         except web.HTTPException as error:
             return _plain(error)
-        except ConnectionError:
-            raise  # the client is gone; there is nobody to answer
         except OSError as error:
+            if isinstance(error, ConnectionError) and request.transport is None:
+                return web.Response(status=HTTPStatus.BAD_REQUEST)  # the client is gone; nobody reads this
             if error.errno not in _NO_ROOM:
                 logger.exception("%s %s failed", request.method, request.path)
                 text = "The disk cannot be written to or read"

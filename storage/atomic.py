@@ -64,13 +64,20 @@ def write_over(target: Path, data: bytes) -> None:
         publish_over(part, target)
 
 
-def sweep(folder: Path, older_than: float = 24 * 3600) -> None:
-    """Remove parts that a crash left in `folder`, not younger than so many seconds: those may be someone's work."""
-    limit = time.time() - older_than
-    for path in folder.glob(f"{_MARK}*{_END}"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < limit:
-                path.unlink()
+def sweep(folder: Path, older_than: float = 24 * 3600) -> int:
+    """Remove the parts that crashes left anywhere beneath `folder`, not younger than so many seconds: those may be
+    someone's work. Returns how many."""
+    limit, count = time.time() - older_than, 0
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if name.startswith(_MARK) and name.endswith(_END):
+                path = Path(here, name)
+                with contextlib.suppress(OSError):
+                    if path.stat().st_mtime < limit:
+                        path.unlink()
+                        count += 1
+    return count
 
 
 def _sync_folder(folder: Path, durable: bool) -> None:

@@ -22,8 +22,9 @@ from launch.arguments import parse_serve
 from launch.compose import House, compose, empty_temp, urls
 from launch.folders import BadModelPaths, folders_of
 from launch.logs import configure
-from launch.settings import Network, Settings
+from launch.settings import Network, Paths, Settings
 from server import connections
+from storage import atomic
 from storage.database import DamagedDatabase, Database, NewerDatabase
 from storage.folders import Folders
 from storage.lock import AlreadyInUse
@@ -40,6 +41,7 @@ def serve(arguments: Sequence[str], home: Path) -> int:
     """Run the server until a signal; returns the exit code."""
     settings = parse_serve(arguments, home)
     keep_memory_together()
+    allow_connections(settings.network.limits.connections)
     logs = RecentLogs()
     configure(settings.log_level, logs)
     if settings.ignored:
@@ -61,6 +63,13 @@ def serve(arguments: Sequence[str], home: Path) -> int:
         database.close()
 
 
+def sweep(paths: Paths) -> None:
+    """Remove what crashes left half written, a day ago or longer."""
+    count = sum(atomic.sweep(folder) for folder in (paths.output, paths.input, paths.user))
+    if count:
+        log.info("%d files that were never finished were removed", count)
+
+
 def keep_memory_together() -> None:
     """Let all threads share two of the allocator's arenas, where it is glibc's.
 
@@ -70,6 +79,21 @@ def keep_memory_together() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).mallopt(arena_max, 2)
+
+
+def allow_connections(count: int) -> None:
+    """Raise the number of files this process may hold open, where the system lets us: many start with 1,024, and a
+    connection is a file."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * count + 512
+    if soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def run(settings: Settings, folders: Folders, database: Database, logs: RecentLogs) -> int:
@@ -87,9 +111,11 @@ async def run(settings: Settings, folders: Folders, database: Database, logs: Re
             return 1
         await house.open()
         announce(house, bound, settings)
+        sweeping = asyncio.create_task(asyncio.to_thread(sweep, settings.paths))
         if settings.quick_test:
             return await quick_test(house)
         await stopping.wait()
+        await sweeping
         log.info("stopping; what runs has %g s to end, a second Ctrl-C does not wait", DRAINING)
         return 0
     finally:
