@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from diffusion.handles import Model
 from diffusion.images.batch import repeat_to
 from diffusion.patches.hooks import NO_HOOKS, CallInfo, Extra, ModelHooks, Role
+from diffusion.sampling.checks import check_text
 from diffusion.sampling.conditioning import ATTENTION_BIAS, Condition, attention_bias, for_controls
 from diffusion.sampling.control import ControlCall, ControlSource, check_controls
 from diffusion.sampling.grounding import Grounding, grounding_of
@@ -109,6 +110,7 @@ class Predictor:
         window = window_of(condition, mask, height, width)
         vector = vector_of(self.model, condition, role, self.latents)
         grounding = self._grounding(condition)
+        check_text(self.model, condition, vector)
         check_controls(condition.control, self.model)
         own = for_controls(condition)
         own_vector = None if own is None else vector_of(self.model, own, role, self.latents)

@@ -11,6 +11,7 @@ from torch import Tensor
 from diffusion.handles import Model
 from diffusion.images.batch import repeat_to
 from diffusion.memory.work import Place
+from diffusion.sampling.checks import check_latents, check_weights
 from diffusion.sampling.conditioning import Condition
 from diffusion.sampling.denoiser import GuidedDenoiser, OnStep, Step, silent
 from diffusion.sampling.guidance.core import Cfg, GuidedRun, Guider
@@ -91,9 +92,10 @@ def sample_guided(
     seed: of the noise that stochastic solvers add. All state is float32, whatever the network computes in.
     Raises NotFinite, naming the step, when the model answers NaN; ValueError where things do not fit.
     """
-    _check(model, latent, noise)
+    check_latents(model, latent, noise)
     if len(sigmas) == 0:
         return Sampled(latent, latent)
+    check_weights(model)
     process = process_of(model.prediction)
 
     def job(place: Place, at_once: bool) -> Sampled:
@@ -132,7 +134,7 @@ def add_noise(model: Model, latent: Tensor, noise: Tensor, sigmas: Tensor) -> Te
     latent, noise: (B, C, H, W), the first in VAE scale, as is the result. sigmas: a single one counts whole, several
     by the distance between the first and the last; none adds nothing.
     """
-    _check(model, latent, noise)
+    check_latents(model, latent, noise)
     if len(sigmas) == 0:
         return latent
     sigma = float(sigmas[0]) if len(sigmas) == 1 else abs(float(sigmas[0] - sigmas[-1]))
@@ -146,16 +148,6 @@ def fit_latent(model: Model, latent: Tensor) -> Tensor:
     if latent.shape[1] == model.latent.channels or latent.any():
         return latent
     return latent.new_zeros((latent.shape[0], model.latent.channels, *latent.shape[2:]))
-
-
-def _check(model: Model, latent: Tensor, noise: Tensor) -> None:
-    if latent.ndim != 4 or latent.shape[1] != model.latent.channels:
-        raise ValueError(
-            f"{model.family.name} works on latents of shape (B, {model.latent.channels}, H, W); "
-            f"this one is {tuple(latent.shape)}: it was made for another model line"
-        )
-    if noise.shape != latent.shape:
-        raise ValueError(f"The noise is {tuple(noise.shape)}, the latent {tuple(latent.shape)}: they have to match")
 
 
 def _mask(noise_mask: Tensor | None, image: Tensor) -> Tensor | None:

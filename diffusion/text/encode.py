@@ -52,6 +52,7 @@ def encode(encoders: TextEncoders, tokens: Tokens, dtype: torch.dtype | None = N
     for spec in specs_of(encoders):
         if spec.name in tokens.chunks:
             states[spec.name] = _encode_kept(encoders, spec, tokens.chunks[spec.name], dtype)
+    check_states(encoders, states)
     return encoders.family.combine(states, {spec.name: spec for spec in encoders.family.text_encoders})
 
 
@@ -68,6 +69,16 @@ def _encode_kept(
     need = Need(network, tuple(encoders.patches.get(spec.name, ())))
     key = f"{spec.name} {len(chunks)}x{max(map(len, chunks))}"
     return keeper_of(network).run(Work(f"Encoding by {spec.name}", [need], [Way(job)], key))
+
+
+def check_states(encoders: TextEncoders, states: Mapping[str, TextStates]) -> None:
+    """Raise ValueError, naming the file, for a text encoder that answered with NaN or infinity."""
+    for name, said in states.items():
+        if not said.hidden.isfinite().all() or (said.pooled is not None and not said.pooled.isfinite().all()):
+            raise ValueError(
+                f"The text encoder {name} of {encoders.source or 'this model'} answered with NaN or infinity. Its "
+                "weights may be damaged, or a patch or a weight in the prompt too strong for it"
+            )
 
 
 def _encode_one(

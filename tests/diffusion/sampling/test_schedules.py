@@ -25,7 +25,7 @@ from diffusion.sampling.schedules import (
 )
 
 SD = PredictionSpec("eps", BetaSchedule())
-FLOW_LEVELS = process_of(flow(3.0)).levels
+FLOW_LEVELS = process_of(flow(SD, 3.0)).levels
 SD_LEVELS = process_of(SD).levels
 
 SIX_STEPS = {
@@ -151,7 +151,7 @@ def test_percent_counts_from_the_start_of_sampling():
 def test_the_flow_shift_of_a_picture_grows_with_its_tokens():
     assert flow_mu(256) == pytest.approx(0.5)
     assert flow_mu(4096) == pytest.approx(1.15)
-    levels = process_of(flow_for_size(flow(1.0), 1024, 1024)).levels
+    levels = process_of(flow_for_size(flow(SD, 1.0), 1024, 1024)).levels
     assert len(levels.sigmas) == 10_000
     time = torch.tensor(0.3 * 1000)
     mu = math.exp(1.15)

@@ -155,3 +155,11 @@ def test_weights_stored_in_half_are_computed_in_full_on_the_cpu(sd15):
     found = conditioning(replace(encoders, networks=halved), "a (cat:1.2)")
     assert found.context.dtype == torch.float32
     assert torch.equal(found.context, conditioning(replace(encoders, networks=rounded), "a (cat:1.2)").context)
+
+
+def test_a_damaged_text_encoder_is_named():
+    encoders, _ = tiny(SDXL)
+    encoders.networks["clip_g"].get_parameter("text_model.encoder.layers.0.mlp.fc1.weight").data.fill_(torch.nan)
+    damaged = replace(encoders, source="broken.safetensors")
+    with pytest.raises(ValueError, match=r"text encoder clip_g of broken\.safetensors answered with NaN"):
+        encode(damaged, prompt_tokens(damaged, "a cat"))

@@ -1,0 +1,93 @@
+"""What is refused before a model runs: weights, texts and latents that are not numbers or belong to another model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from diffusion.handles import Model
+from diffusion.ops.stored import EIGHT_BIT
+from diffusion.sampling.conditioning import Condition
+
+_KNOWN_FINITE = "_heddle_finite"
+# Width of a text -> the model lines that read it.
+_TEXTS = {768: "SD 1.x", 1024: "SD 2.x", 2048: "SDXL", 1280: "the SDXL refiner", 4096: "SD3 and Flux"}
+
+
+class DamagedWeights(ValueError):
+    """Weights with values that are not numbers."""
+
+    def __init__(self, source: str, names: list[str], count: int):
+        self.names = names
+        super().__init__(
+            f"{Path(source).name or 'the model'}: {len(names)} of {count} tensors hold NaN or infinity, for instance "
+            f"{names[0]!r}. The file is damaged, or was saved in a precision too low for it; get another copy"
+        )
+
+
+def check_weights(model: Model) -> None:
+    """Raise DamagedWeights unless every weight is a number. A network is looked through once: 0.3 s for SD 1.5."""
+    own = vars(model.network)
+    if own.get(_KNOWN_FINITE):
+        return
+    found = dict(_extremes(model.network))
+    # One answer for all of them: on a GPU every question costs a wait.
+    if found and not torch.stack(list(found.values())).isfinite().all():
+        damaged = [name for name, extreme in found.items() if not extreme.isfinite()]
+        raise DamagedWeights(model.source, damaged, len(found))
+    own[_KNOWN_FINITE] = True
+
+
+def _extremes(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """A number for each tensor that is finite if all of its values are. Blocks of GGUF are taken for granted."""
+    device = next(network.parameters()).device
+    for name, tensor in network.named_parameters():
+        if tensor.dtype in EIGHT_BIT:
+            # Numbers without a sign from this one up are NaN or infinity.
+            first = 0x7F if tensor.dtype == torch.float8_e4m3fn else 0x7C
+            largest = (tensor.view(torch.uint8) & 0x7F).max()
+            yield name, torch.where(largest < first, 0.0, torch.inf).to(device)
+        elif tensor.is_floating_point() and tensor.numel():
+            # NaN is the smallest and the largest of all; summed, so that opposite infinities do not hide.
+            smallest, largest = tensor.aminmax()
+            yield name, (largest.float() - smallest.float()).to(device)
+
+
+def check_latents(model: Model, latent: Tensor, noise: Tensor) -> None:
+    """Raise ValueError unless latent and noise fit the model, each other, and are numbers."""
+    if latent.ndim != 4 or latent.shape[1] != model.latent.channels:
+        raise ValueError(
+            f"{model.family.name} works on latents of shape (B, {model.latent.channels}, H, W); "
+            f"this one is {tuple(latent.shape)}: it was made for another model line"
+        )
+    if noise.shape != latent.shape:
+        raise ValueError(f"The noise is {tuple(noise.shape)}, the latent {tuple(latent.shape)}: they have to match")
+    for what, tensor in (("latent", latent), ("noise", noise)):
+        if not tensor.isfinite().all():
+            raise ValueError(f"The {what} to sample from holds NaN or infinity: look at the node that made it")
+
+
+def check_text(model: Model, condition: Condition, vector: Tensor | None) -> None:
+    """Raise ValueError for a text that the model does not read, or one that is not made of numbers.
+
+    vector: the vector condition made of it, (B, V).
+    """
+    context = condition.context
+    wanted: int | None = getattr(model.config, "context_width", None)
+    name = Path(model.source).name or "the model"
+    if wanted is not None and context.shape[2] != wanted:
+        line = _TEXTS.get(context.shape[2])
+        raise ValueError(
+            f"{name} is {model.family.name} and reads a text of width {wanted}; this one has width {context.shape[2]}"
+            f"{f', as that for {line}' if line else ''}: encode the prompt with the text encoder of this model"
+        )
+    width: int | None = getattr(model.config, "vector_width", None)
+    if vector is not None and width is not None and vector.shape[1] != width:
+        raise ValueError(
+            f"{name} is {model.family.name} and needs a vector of width {width} beside the text; from this one it is "
+            f"{vector.shape[1]}: encode the prompt with the text encoders of this model"
+        )
+    for what, tensor in (("text", context), ("pooled text", condition.pooled)):
+        if tensor is not None and not tensor.isfinite().all():
+            raise ValueError(f"The encoded {what} holds NaN or infinity: its text encoder is damaged or overflows")
