@@ -283,6 +283,48 @@ def test_versions_are_one_interface_under_several_names(bench: Bench, version: s
         assert getattr(namespace["io"], name).Input("x").get_io_type() == getattr(namespace["io"], name).io_type
 
 
+def test_names_of_files_of_the_other_program_lead_to_the_same_things(bench: Bench):
+    namespace: dict[str, Any] = {}
+    exec(
+        "from comfy_api.latest import io, ui, _io, _ui\n"
+        "from comfy_api.latest._input import VideoInput\n"
+        "from comfy_api.latest._input_impl import VideoFromFile\n"
+        "from comfy_api.latest._util import VideoCodec\n"
+        "from comfy_api.input.basic_types import AudioInput\n"
+        "from comfy_api.input.video_types import VideoInput as Same\n"
+        "from comfy_api.input_impl.video_types import VideoFromComponents\n"
+        "def annotated(a: io.Latent.LatentDict, b: io.Image.Type, c: io.Conditioning.CondList): pass\n"
+        "class Mine(io.ComfyTypeIO): Type = int\n"
+        "Mine = io.comfytype(io_type='MINE')(Mine)\n"
+        "made = Mine.Output('x').get_io_type(), hasattr(io.MultiCombo, 'Output'), io.Custom('OWN').Input('y').io_type",
+        namespace,
+    )
+    assert namespace["io"].ComfyNode is namespace["_io"].ComfyNode
+    assert namespace["ui"].PreviewText is namespace["_ui"].PreviewText
+    assert namespace["Same"] is namespace["VideoInput"]
+    assert namespace["made"] == ("MINE", False, "OWN")
+
+
+def test_a_class_with_a_schema_may_be_listed_as_older_classes_are(bench: Bench, tmp_path: Path):
+    (tmp_path / "listed.py").write_text(
+        "from comfy_api.latest import io\n"
+        "class Hello(io.ComfyNode):\n"
+        "    @classmethod\n"
+        "    def define_schema(cls):\n"
+        "        return io.Schema('Hello', display_name='Its own', inputs=[], outputs=[io.Int.Output()])\n"
+        "    @classmethod\n"
+        "    def execute(cls):\n"
+        "        return (1,)\n"
+        "NODE_CLASS_MAPPINGS = {'Greeting': Hello}\n"
+        "NODE_DISPLAY_NAME_MAPPINGS = {'Greeting': 'A Greeting'}\n"
+        "def comfy_entrypoint():\n"
+        "    raise AssertionError('the mapping comes first')\n"
+    )
+    nodes: dict[str, NodeSpec] = {}
+    load_packs([tmp_path], Wanted(), nodes)
+    assert {id: spec.declaration.title for id, spec in nodes.items()} == {"Greeting": "A Greeting"}
+
+
 def test_outside_of_a_job_progress_goes_nowhere(bench: Bench):
     namespace: dict[str, Any] = {}
     exec("from comfy_api.latest import ComfyAPISync\ntold = ComfyAPISync().execution.set_progress(1, 2)", namespace)

@@ -6,7 +6,15 @@ from typing import Any
 from comfy_api.latest.io.inputs import Input, Output
 
 
-class ComfyType:
+class _Kind(type):
+    def __getattr__(cls, name: str) -> Any:
+        """Types have further names for what they hold (`io.Latent.LatentDict`, …), which packs annotate with."""
+        if name[:1].isupper() and name not in ("Input", "Output"):
+            return Any
+        raise AttributeError(f"{cls.__name__} has no {name}")
+
+
+class ComfyType(metaclass=_Kind):
     """A type by its name on the wire."""
 
     io_type: str = "*"
@@ -44,7 +52,7 @@ def comfytype(io_type: str, **more: Any) -> Callable[[type], type]:
 
 def Custom(io_type: str) -> Any:
     """A type of a pack's own."""
-    return comfytype(io_type)(type(io_type, (ComfyTypeIO,), {"__module__": __name__}))
+    return comfytype(io_type)(_Kind(io_type, (ComfyTypeIO,), {"__module__": __name__}))
 
 
 SOCKETS = {
@@ -112,5 +120,5 @@ SOCKETS = {
 def sockets() -> dict[str, type]:
     """One class for each of SOCKETS."""
     return {
-        name: comfytype(wire)(type(name, (ComfyTypeIO,), {"__module__": __name__})) for name, wire in SOCKETS.items()
+        name: comfytype(wire)(_Kind(name, (ComfyTypeIO,), {"__module__": __name__})) for name, wire in SOCKETS.items()
     }
