@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 from compat.guarded import caller_is_prepared
+from compat.node_classes import node_classes
 from compat.placeholder import placeholder
 
 COMMON = frozenset({"app", "utils", "middleware", "api_server", "protocol"})
@@ -24,6 +25,10 @@ FAMILIES = frozenset(
     {"comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", *COMMON}
 )
 """Packages of which any module may be asked for."""
+
+
+NODES = "comfy_extras.nodes_"
+"""Modules beginning so have the classes of our own nodes, whatever file they once were in."""
 
 
 class NamesFinder(MetaPathFinder):
@@ -66,7 +71,7 @@ class NamesFinder(MetaPathFinder):
         return None
 
     def _missing(self, fullname: str) -> ModuleSpec | None:
-        if caller_is_prepared(_importer()):
+        if not fullname.startswith(NODES) and caller_is_prepared(_importer()):
             return None
         spec = ModuleSpec(fullname, _Missing(), is_package=True)
         spec.submodule_search_locations = [str(self._folder.joinpath(*fullname.split(".")))]
@@ -99,6 +104,8 @@ def answer_for_missing(module: ModuleType) -> None:
 
     def missing(name: str) -> object:
         full = f"{module.__name__}.{name}"
+        if full.startswith(NODES) and name in node_classes().mapping:
+            return node_classes().mapping[name]
         if name.startswith("__") or caller_is_prepared(_caller()):
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
         return placeholder(full)

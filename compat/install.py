@@ -7,6 +7,8 @@ from pathlib import Path
 from types import ModuleType
 
 from compat.finder import NamesFinder
+from compat.inside import translations
+from compat.node_classes import node_classes
 from compat.prompt_server import PromptServer
 from compat.world import World, become
 
@@ -17,14 +19,28 @@ OVERLAYS = ("nodes", "execution", "server")
 
 
 def install(world: World) -> None:
-    """Make the promised names importable in this process, for packs in this world. Repeated calls change the world."""
+    """Make the promised names importable in this process, for packs in this world. A later call is for another world:
+    what was imported for the one before is forgotten."""
     become(world)
     PromptServer.instance = PromptServer(world)
-    if not any(isinstance(finder, NamesFinder) for finder in sys.meta_path):
+    if any(isinstance(finder, NamesFinder) for finder in sys.meta_path):
+        forget()
+    else:
         sys.meta_path.insert(0, NamesFinder(NAMES))
         sys.meta_path.append(NamesFinder(NAMES, common=True))
+    translations.register()
     for name in OVERLAYS:
         lay_over(importlib.import_module(name), importlib.import_module(f"compat.overlays.{name}"))
+    importlib.import_module("compat.overlays.nodes").fill()
+
+
+def forget() -> None:
+    """Let every promised module be imported anew."""
+    node_classes().clear()
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if file.startswith(str(NAMES)) or name == "folder_paths":
+            del sys.modules[name]
 
 
 def lay_over(package: ModuleType, overlay: ModuleType) -> None:

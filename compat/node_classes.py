@@ -20,6 +20,11 @@ class NodeClasses:
         if id not in self._ours:
             self.mapping[id] = kind
 
+    def clear(self) -> None:
+        """The mappings stay the same objects: packs hold them."""
+        for held in (self.mapping, self.titles, self._ours):
+            held.clear()
+
     @property
     def theirs(self) -> dict[str, Any]:
         return {id: kind for id, kind in self.mapping.items() if self._ours.get(id) is not kind}

@@ -51,6 +51,8 @@ class Model:
     """Of networks whose vector condition is what CLIP saw in pictures."""
     source: str = ""
     """The file it came from, for messages."""
+    driver: object | None = None
+    """A sampling loop of its own, see `sampling.driver`."""
 
     def with_patches(self, *patches: WeightPatch) -> Self:
         return replace(self, patches=self.patches + patches)

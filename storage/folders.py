@@ -142,6 +142,11 @@ class Folders:
         kept = [path for path in found if not path.name.startswith((".", "__")) and path.suffix != ".disabled"]
         return sorted((path for path in kept if path.is_dir()), key=lambda path: path.name)
 
+    def extensions(self, kind: str) -> frozenset[str]:
+        """The endings that count for a kind; none means every file. Raises KeyError for an unknown kind."""
+        with self._lock:
+            return self._kinds[LEGACY.get(kind, kind)].extensions
+
     def add(self, kind: str, directory: Path, *, first: bool = False, extensions: Iterable[str] | None = None) -> None:
         """Look for this kind in one more directory; an unknown kind begins to exist. extensions: None keeps what the
         kind has (a new kind then takes every file)."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from diffusion.memory.work import Place
 from diffusion.sampling.checks import check_latents, check_weights
 from diffusion.sampling.conditioning import Condition
 from diffusion.sampling.denoiser import GuidedDenoiser, OnStep, Step, silent
+from diffusion.sampling.driver import Sampled, SamplingRun, driver_of
 from diffusion.sampling.guidance.core import Cfg, GuidedRun, Guider
 from diffusion.sampling.in_memory import looking_ahead, run_in_memory
 from diffusion.sampling.inpaint import MaskedDenoiser
@@ -35,15 +35,6 @@ class NotFinite(ArithmeticError):
             f"{source or 'The model'} answered with NaN or infinity at step {step} of {steps} (sigma {sigma:.4g}). "
             "Its weights may be damaged, a patch may be too strong, or its precision too low: float32 is the safe one."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """The outcome of a run; (B, C, H, W) float32 on the CPU in VAE scale."""
-
-    latent: Tensor
-    denoised: Tensor
-    """The model's last estimate of the clean latent. It differs from `latent` where a run stops before no noise."""
 
 
 def sample(
@@ -96,6 +87,8 @@ def sample_guided(
     if len(sigmas) == 0:
         return Sampled(latent, latent)
     check_weights(model)
+    if (driver := driver_of(model, guider, sampler)) is not None:
+        return driver(SamplingRun(model, guider, latent, noise, sampler, sigmas, noise_mask, on_step, seed))
     process = process_of(model.prediction)
 
     def job(place: Place, at_once: bool) -> Sampled:

@@ -143,6 +143,8 @@ class Sampler:
     solver: Solver
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """Keyword arguments of the solver's function."""
+    driver: object | None = None
+    """A sampling loop of its own, see `driver`."""
 
 
 def sampler(name: str, **options: Any) -> Sampler:

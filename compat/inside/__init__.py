@@ -1,0 +1,1 @@
+"""How what packs set on their objects reaches our networks and samplers."""

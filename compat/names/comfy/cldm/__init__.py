@@ -1,0 +1,1 @@
+"""Control networks, by the names packs know."""

@@ -1,0 +1,1 @@
+"""Solvers and schedules by the names of k-diffusion."""

@@ -1,0 +1,1 @@
+"""Cosmos, by the names packs know."""

@@ -1,0 +1,1 @@
+"""Flux, by the names packs know."""

@@ -1,0 +1,1 @@
+"""LTX-Video, by the names packs know."""

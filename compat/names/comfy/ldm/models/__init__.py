@@ -1,0 +1,1 @@
+"""Autoencoders, by the names packs know."""

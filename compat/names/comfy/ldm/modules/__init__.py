@@ -1,0 +1,1 @@
+"""Parts of networks, by the names packs know."""

@@ -1,0 +1,1 @@
+"""Parts of diffusion networks, by the names packs know."""

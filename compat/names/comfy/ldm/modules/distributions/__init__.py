@@ -1,0 +1,1 @@
+"""Distributions, by the names packs know."""

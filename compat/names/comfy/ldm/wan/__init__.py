@@ -1,0 +1,1 @@
+"""Wan, by the names packs know."""

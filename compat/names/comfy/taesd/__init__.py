@@ -1,0 +1,1 @@
+"""Tiny autoencoders, by the names packs know."""

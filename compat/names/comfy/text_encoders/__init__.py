@@ -1,0 +1,1 @@
+"""Text models of newer model lines, by the classes packs tell them by."""

@@ -1,0 +1,1 @@
+"""What happened to jobs is asked of the server."""

@@ -1,0 +1,3 @@
+"""The version of the interface these names follow."""
+
+__version__ = "0.3.64"
