@@ -118,7 +118,7 @@ def test_a_template_opens_and_runs(desk: Any):
     page = desk.page
     for name in ("Shapes without a model", "Poster from two pictures"):
         desk.press("Control+Shift+o")
-        page.get_by_role("button", name=f"Open the template {name}").click()
+        page.get_by_role("button", name=name).click()
         desk.settled()
         save = desk.of_type("SaveImage")
         desk.press("Control+Enter")
@@ -128,9 +128,9 @@ def test_a_template_opens_and_runs(desk: Any):
 
 def test_a_template_says_what_it_would_need(desk: Any):
     desk.press("Control+Shift+o")
-    card = desk.page.get_by_role("button", name="Open the template Text to image")
+    card = desk.page.get_by_role("button", name="Text to image")
     expect(card).to_contain_text("Needs v1-5-pruned-emaonly.safetensors")
-    expect(desk.page.get_by_role("button", name="Open the template Shapes without a model")).to_contain_text(
+    expect(desk.page.get_by_role("button", name="Shapes without a model")).to_contain_text(
         "Everything it needs is here."
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("desk")]
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -111,3 +111,51 @@ def test_a_narrow_page_is_a_form_of_the_same_workflow(editor: Any, page: Page, s
     assert serious(page) == []
     page.get_by_role("button", name="Canvas").click()
     expect(form).to_have_count(0)
+
+
+def test_the_page_speaks_german(desk: Any):
+    page = desk.page
+    desk.press("Control+,")
+    page.get_by_text("Deutsch").click()
+    expect(page.get_by_role("dialog", name="Einstellungen")).to_be_visible()
+    assert desk.evaluate("() => document.documentElement.lang") == "de"
+    assert serious(page) == []
+    desk.press("Escape")
+    desk.press("Control+k")
+    page.get_by_role("combobox", name="Alle Befehle").fill("rückgängig")
+    expect(page.get_by_role("option").first).to_contain_text("Rückgängig")
+    desk.press("Escape")
+    desk.evaluate("() => heddle.app.set({ language: 'en' })")
+    expect(page.get_by_role("button", name="Queue", exact=True)).to_be_visible()
+
+
+SURFACES = ["templates", "gallery", "versions", "compare", "settings", "shortcuts", "tour"]
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_axe_finds_nothing_serious_in_what_opens_seldom(desk: Any, surface: str):
+    page = desk.page
+    desk.evaluate("(name) => heddle.run(name)", surface)
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert serious(page) == []
+
+
+def test_axe_finds_nothing_serious_in_a_comparison_and_a_result(desk: Any):
+    page = desk.page
+    blur = desk.of_type("ImageBlur")
+    desk.evaluate(f"() => heddle.app.active.setValue('{blur}', 'blur_radius', 2)")
+    desk.press("Control+Enter")
+    page.wait_for_function("() => heddle.app.jobs.some((job) => job.images.length > 0)", timeout=60_000)
+    desk.evaluate("() => heddle.app.setDialog({ kind: 'lightbox', images: heddle.app.jobs[0].images, index: 0 })")
+    expect(page.get_by_role("complementary", name="What made this picture")).to_be_visible()
+    assert serious(page) == []
+    desk.press("Escape")
+    desk.evaluate(
+        """() => { const { app } = heddle;
+          app.compare({ editor: app.active, name: "x", before: { ...app.active.document,
+            root: { ...app.active.document.root, nodes: new Map() } } }); heddle.run("queue-panel"); }"""
+    )
+    expect(page.get_by_role("complementary", name="Differences")).to_be_visible()
+    assert serious(page) == []
+    desk.evaluate("() => heddle.app.compare(null)")

@@ -1,12 +1,15 @@
 """What a new user does first: look, run, change the words, run again, open a picture's graph, undo."""
 
+import gzip
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
+ASSETS = Path(__file__).parents[2] / "web" / "dist" / "assets"
 
 
 def test_the_page_opens_with_a_graph_that_can_run(editor: Any):
@@ -114,3 +117,5 @@ def test_no_request_leaves_the_machine_and_there_are_few(page: Page, server: Any
     fetched = [url for url in requested if not url.startswith(("data:", "blob:"))]
     assert all(url.startswith(server.url) for url in fetched)
     assert len(fetched) <= 10
+    names = [url.rsplit("/", 1)[1] for url in fetched if "/assets/" in url]
+    assert sum(len(gzip.compress((ASSETS / name).read_bytes())) for name in names) <= 220_000

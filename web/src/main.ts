@@ -7,7 +7,6 @@ import { Session } from "./app/session";
 import { defaults, loadSettings } from "./app/settings";
 import { http } from "./client/http";
 import { toScreen } from "./editor/viewport";
-import { readCatalogue } from "./graph/definitions";
 import type { Point } from "./graph/document";
 import { type Json, isObject, parseJson } from "./graph/json";
 import { type Prompt, toPrompt } from "./graph/prompt";
@@ -74,11 +73,18 @@ async function definitions(): Promise<Json> {
 
 async function begin(): Promise<void> {
   // Scripts of packs may bring widgets for input types of their own, so they come before the definitions are read.
-  const [settings, info, foreign] = await Promise.all([loadSettings(), definitions(), app.extensions.load()]);
-  app.settings = settings;
-  app.setCatalogue(readCatalogue(info, new Set(app.extensions.widgets.keys())));
+  const spoken = loadSettings().then((settings) => {
+    app.settings = settings;
+    return app.speak();
+  });
+  const [info, foreign] = await Promise.all([definitions(), app.extensions.load(), spoken]);
+  app.setDefinitions(info);
   await session.restore();
   for (const text of foreign) app.notify({ tone: "info", text });
+  // Texts that packs bring for their nodes are not needed at once.
+  const rest = (): void => void http.nodeTexts().then((texts) => isObject(texts) && Object.keys(texts).length > 0 && app.setDefinitions(info, texts), () => undefined);
+  if ("requestIdleCallback" in window) requestIdleCallback(rest, { timeout: 3000 });
+  else setTimeout(rest, 1000);
 }
 
 runner.start();

@@ -12,6 +12,8 @@ import type { Connection } from "../client/socket";
 import { Extensions } from "../extend/extensions";
 import type { Block } from "./blocks";
 import { Comparison } from "./comparison";
+import type { Json } from "../graph/json";
+import { languageOf, setLanguage, translateNodes } from "../words/languages";
 import { type Settings, remembered, saveSettings } from "./settings";
 
 export type Dialog =
@@ -44,6 +46,10 @@ export interface Toast extends Notice {
 
 export class App {
   catalogue: Catalogue = readCatalogue(null);
+  /** What the server said of nodes, and the texts that packs bring for them; the catalogue is made of both. */
+  private info: Json = null;
+  private texts: Json = null;
+  private language = "en";
   /** False until the server has said which nodes it has. */
   ready = false;
   /** What was open before is open again. */
@@ -116,7 +122,9 @@ export class App {
     return editor;
   }
 
-  setCatalogue(catalogue: Catalogue): void {
+  setDefinitions(info: Json, texts: Json = this.texts): void {
+    [this.info, this.texts] = [info, texts];
+    const catalogue = readCatalogue(translateNodes(info, texts, this.language), new Set(this.extensions.widgets.keys()));
     this.catalogue = catalogue;
     this.ready = catalogue.size > EDITOR_NODES.length;
     for (const tab of this.tabs) tab.setCatalogue(catalogue);
@@ -197,9 +205,20 @@ export class App {
     this.changed();
   }
 
+  /** Speaks the language of the settings; fetches it first if it is new. */
+  async speak(): Promise<void> {
+    const code = languageOf(this.settings.language);
+    if (code === this.language) return;
+    this.language = code;
+    await setLanguage(code);
+    if (this.ready) this.setDefinitions(this.info);
+    else this.changed();
+  }
+
   set(settings: Partial<Settings>): void {
     this.settings = { ...this.settings, ...settings };
     saveSettings(this.settings);
+    void this.speak();
     this.changed();
   }
 

@@ -11,7 +11,7 @@ import { BYPASSED, MUTED, type Mode, NORMAL, type NodeId, type Point, wiring, wi
 import { changeNodes, dissolveNodes, removeGroups, removeNodes, removeReroute, setMode } from "../graph/edit";
 import { formatJson, type JsonObject } from "../graph/json";
 import { toPrompt } from "../graph/prompt";
-import { initialValues, readCatalogue } from "../graph/definitions";
+import { initialValues } from "../graph/definitions";
 import { emptyDocument } from "../graph/document";
 import type { App } from "./app";
 import { type Edge, align, distribute, frame, tidy } from "./arranging";
@@ -188,7 +188,7 @@ export const commands: readonly Command[] = [
   command("Run", "run-four", "Queue four times", "", ({ runner }) => void runner.queue({ count: 4 })),
   command("Run", "run-live", "Run on change: on or off", "", ({ app }) => {
     app.live = !app.live;
-    app.notify({ tone: "info", text: app.live ? "Every change is queued by itself." : "Changes are no longer queued by themselves." });
+    app.notify({ tone: "info", text: app.live ? t("Every change is queued by itself.") : t("Changes are no longer queued by themselves.") });
   }),
   command("Run", "run-selected", "Run only this branch", "Ctrl+Alt+Enter", ({ app, runner }) => {
     const targets = branchTargets(app.active);
@@ -200,7 +200,7 @@ export const commands: readonly Command[] = [
   command("Run", "hold", "Hold the queue, or let it go on", "", ({ app }) => void http.hold(app.paused !== true).then(() => app.refreshQueue(), (error: unknown) => app.fail(error)), ({ app }) => app.paused !== null),
   command("Run", "interrupt", "Stop what runs", "Ctrl+Alt+C", ({ runner }) => runner.interrupt()),
   command("Run", "clear-queue", "Clear the queue", "", ({ app }) => void http.clearQueue().then(() => app.refreshJobs(), (error: unknown) => app.fail(error))),
-  command("Run", "free", "Free memory: unload models, drop cached results", "", ({ app }) => void http.free().then(() => app.notify({ tone: "info", text: "Memory is freed after the current job." }), (error: unknown) => app.fail(error))),
+  command("Run", "free", "Free memory: unload models, drop cached results", "", ({ app }) => void http.free().then(() => app.notify({ tone: "info", text: t("Memory is freed after the current job.") }), (error: unknown) => app.fail(error))),
   command("Edit", "undo", "Undo", "Ctrl+Z", ({ app }) => app.active.undo(), ({ app }) => app.active.undoLabel !== null),
   command("Edit", "redo", "Redo", "Ctrl+Shift+Z / Ctrl+Y", ({ app }) => app.active.redo(), ({ app }) => app.active.redoLabel !== null),
   command("Edit", "duplicate", "Duplicate", "Ctrl+D", ({ app }) => duplicate(app.active), selected),
@@ -280,8 +280,8 @@ export const commands: readonly Command[] = [
   command("File", "download-api", "Download in API form", "", ({ app }) => download(app, app.active, formatJson(toPrompt(app.active.document, app.catalogue) as unknown as JsonObject, 2), ".api.json")),
   command("File", "close", "Close this tab", "Alt+W", ({ app }) => app.close(app.active)),
   command("File", "reload-nodes", "Reload node definitions", "R", ({ app }) => void http.objectInfo().then((info) => {
-    app.setCatalogue(readCatalogue(info));
-    app.notify({ tone: "info", text: `${app.catalogue.size} node types.` });
+    app.setDefinitions(info);
+    app.notify({ tone: "info", text: t("{count} node types.", { count: app.catalogue.size }) });
   }, (error: unknown) => app.fail(error))),
 ];
 

@@ -13,6 +13,7 @@ import { writeWorkflow } from "../graph/save";
 import { isWorkflow, readWorkflow } from "../graph/workflow";
 import type { App } from "./app";
 import { fromParameters } from "./parameters";
+import { t } from "../words/words";
 
 export const fileText = (app: App, editor: Editor): string => formatJson(writeWorkflow(editor.document, app.catalogue), 2);
 
@@ -33,7 +34,7 @@ export function openEmbedded(app: App, { workflow, prompt, parameters }: Embedde
 }
 
 export function openJson(app: App, value: Json, name: string | null): void {
-  if (!openEmbedded(app, fromJson(value), name)) app.notify({ tone: "error", text: "This file holds no workflow: neither a list of nodes nor an API prompt." });
+  if (!openEmbedded(app, fromJson(value), name)) app.notify({ tone: "error", text: t("This file holds no workflow: neither a list of nodes nor an API prompt.") });
 }
 
 const bare = (name: string): string => name.replace(/\.[^.]+$/, "");
@@ -41,7 +42,7 @@ const bare = (name: string): string => name.replace(/\.[^.]+$/, "");
 export async function openFile(app: App, file: File): Promise<void> {
   const embedded = await readEmbedded(file);
   if (!openEmbedded(app, embedded, bare(file.name))) {
-    app.notify({ tone: "error", text: file.type.startsWith("image/") ? `${file.name} carries no workflow.` : `${file.name} is not a workflow.` });
+    app.notify({ tone: "error", text: file.type.startsWith("image/") ? t("{name} carries no workflow.", { name: file.name }) : t("{name} is not a workflow.", { name: file.name }) });
   }
 }
 
@@ -58,10 +59,10 @@ export async function useAsInput(app: App, file: File, at: Point, node: string |
   const editor = app.active;
   try {
     const name = file.name || "pasted.png";
-    const stored = await http.upload(file, name, (share) => app.progress("upload", share < 1 ? `Uploading ${name}… ${Math.round(share * 100)} %` : null));
+    const stored = await http.upload(file, name, (share) => app.progress("upload", share < 1 ? t("Uploading {name}… {share} %", { name, share: Math.round(share * 100) }) : null));
     if (node !== null) return setLoaded(editor, node, stored);
     const definition = app.catalogue.get("LoadImage");
-    if (!definition) return app.notify({ tone: "error", text: "The server has no node that loads an image." });
+    if (!definition) return app.notify({ tone: "error", text: t("The server has no node that loads an image.") });
     let made = "";
     editor.edit("Add Load Image", (graph) => {
       const [next, added] = addNode(graph, (id) => newNode(id, definition, [Math.round(at[0]), Math.round(at[1])], { image: stored }));

@@ -168,7 +168,7 @@ export class Runner {
     if (named && !errors[named]) editor.run.fail({ node: named, input: null, message: text(problem["message"]) ?? "This node cannot run.", details: "" });
     const first = editor.run.problems[0];
     const message = text(problem["message"]) ?? error.message;
-    app.notify({ tone: "error", text: first ? problemText(editor, first.node, first.message, first.details) : message, ...(first ? { action: { label: "Show", run: () => jumpTo(app, editor, first.node) } } : {}) });
+    app.notify({ tone: "error", text: first ? problemText(editor, first.node, first.message, first.details) : message, ...(first ? { action: { label: t("Show"), run: () => jumpTo(app, editor, first.node) } } : {}) });
   }
 
   private report(editor: Editor, errors: NodeErrors): void {
@@ -238,7 +238,7 @@ export class Runner {
         break;
       case "error":
         run.fail({ node: message.node, input: null, message: message.message || message.exception, details: message.traceback.join("") });
-        app.notify({ tone: "error", text: problemText(editor, message.node, message.message || message.exception, ""), action: { label: "Show", run: () => jumpTo(app, editor, message.node) } });
+        app.notify({ tone: "error", text: problemText(editor, message.node, message.message || message.exception, ""), action: { label: t("Show"), run: () => jumpTo(app, editor, message.node) } });
         break;
       case "interrupted":
         run.finish();

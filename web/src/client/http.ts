@@ -162,6 +162,7 @@ export const http = {
     return isArray(list) ? list.map(String) : [];
   },
 
+  nodeTexts: (): Promise<Json> => call("api/i18n"),
   settings: (): Promise<Json> => call("api/settings"),
   saveSetting: (id: string, value: Json): Promise<Json> => post(`api/settings/${encodeURIComponent(id)}`, value),
 
@@ -252,13 +253,13 @@ function send(path: string, form: FormData, name: string, progress: (share: numb
     const request = new XMLHttpRequest();
     request.open("POST", address(path));
     request.upload.onprogress = ({ loaded, total }) => progress(total > 0 ? loaded / total : 0);
-    request.onerror = () => reject(new HttpError(0, null, "The upload did not reach the server."));
+    request.onerror = () => reject(new HttpError(0, null, t("The upload did not reach the server.")));
     request.onload = () => {
-      if (request.status !== 200) return reject(new HttpError(request.status, null, request.status === 413 ? `${name} is larger than the server accepts.` : `${name} was refused (${request.status}).`));
+      if (request.status !== 200) return reject(new HttpError(request.status, null, request.status === 413 ? t("{name} is larger than the server accepts.", { name }) : t("{name} was refused ({status}).", { name, status: request.status })));
       const answer = parseJson(request.responseText);
       const stored = isObject(answer) ? text(answer["name"]) : null;
       const folder = isObject(answer) ? text(answer["subfolder"]) : null;
-      if (stored === null) return reject(new HttpError(request.status, answer, "The server did not say where it put the file."));
+      if (stored === null) return reject(new HttpError(request.status, answer, t("The server did not say where it put the file.")));
       resolve(folder ? `${folder}/${stored}` : stored);
     };
     request.send(form);

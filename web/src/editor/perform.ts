@@ -13,6 +13,7 @@ import { scrub } from "./number";
 import { together } from "./portals";
 import { pan } from "./viewport";
 import { land, linkAt, linksOf, splice } from "./wiring";
+import { t } from "../words/words";
 
 export interface Host {
   /** Choose a node to put here, connected to the end of a drag if there is one. */
@@ -296,7 +297,7 @@ function moveAll(editor: Editor, from: Extract<LinkEnd, { side: "output" }>, to:
     linksOf(editor, from.node, from.output).reduce<Graph>((next, link) => {
       const name = graph.nodes.get(link.to)?.inputs[link.toSlot]?.name;
       const made = name === undefined ? null : connect(next, { node: to.node, output: to.output }, { node: link.to, input: name }, editor.definition);
-      if (made && !made.ok) host.notify({ tone: "info", text: "Some links do not fit there and stayed." });
+      if (made && !made.ok) host.notify({ tone: "info", text: t("Some links do not fit there and stayed.") });
       return made?.ok ? made.value : next;
     }, graph),
   );

@@ -74,8 +74,8 @@ export function land(editor: Editor, end: LinkEnd, target: Target): Notice | nul
   if (!socket) {
     const node = "node" in target ? editor.graph.nodes.get(target.node) : undefined;
     if (!node || node.id === end.node) return null;
-    const type = readable(typeOf(editor, end));
-    return { tone: "info", text: t(end.side === "output" ? "{node} takes no {type}." : "{node} gives no {type}.", { node: editor.title(node), type: type.replace(/^an? /, "") }) };
+    const parts = { node: editor.title(node), type: members(typeOf(editor, end)) === "any" ? t("anything") : typeOf(editor, end) };
+    return { tone: "info", text: end.side === "output" ? t("{node} takes no {type}.", parts) : t("{node} gives no {type}.", parts) };
   }
   if (socket.kind === end.side) {
     return socket.node === end.node ? null : { tone: "info", text: end.side === "output" ? t("Both ends are outputs. A link runs from an output to an input.") : t("Both ends are inputs. A link runs from an output to an input.") };

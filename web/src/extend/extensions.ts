@@ -7,6 +7,7 @@ import type { GraphNode } from "../graph/document";
 import type { Json } from "../graph/json";
 import type { Prompt } from "../graph/prompt";
 import type { ApiPrompt, Extension, Heddle, MenuEntry, NodeView, PanelEntry, Value, WidgetEntry } from "./api";
+import { t } from "../words/words";
 
 export class Extensions {
   readonly commands: Command[] = [];
@@ -30,7 +31,7 @@ export class Extensions {
     try {
       return run();
     } catch (error) {
-      this.app.notify({ tone: "error", text: `An extension failed (${what}): ${error instanceof Error ? error.message : String(error)}` });
+      this.app.notify({ tone: "error", text: t("An extension failed ({what}): {why}", { what, why: error instanceof Error ? error.message : String(error) }) });
       return otherwise;
     }
   }
@@ -118,7 +119,7 @@ export class Extensions {
   private async loadOne(url: string, pack: string): Promise<string | null> {
     const source = await (await fetch(url)).text();
     const needs = /(?:from|import)\s*\(?\s*["']([^"']*\/scripts\/[^"']+)["']/.exec(source)?.[1];
-    if (needs) return `its script is written for another editor and needs ${needs.replace(/^(\.\.\/)+/, "")}, which Heddle does not have. Its nodes work without it.`;
+    if (needs) return t("its script is written for another editor and needs {module}, which Heddle does not have. Its nodes work without it.", { module: needs.replace(/^(\.\.\/)+/, "") });
     const module = (await import(/* @vite-ignore */ url)) as { readonly heddle?: Extension };
     await module.heddle?.(this.api(pack));
     return null;

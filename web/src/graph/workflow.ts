@@ -30,6 +30,7 @@ import {
 } from "./document";
 import { type Json, type JsonObject, isArray, isObject, number, text } from "./json";
 import { readValues } from "./values";
+import { t } from "../words/words";
 
 const objects = (value: Json | undefined): readonly JsonObject[] => (isArray(value) ? value.filter(isObject) : []);
 
@@ -242,7 +243,7 @@ export const isPrompt = (value: Json): value is JsonObject =>
 
 /** @throws Error when the value is not a workflow at all; anything less is read as far as it goes. */
 export function readWorkflow(file: Json, catalogue: Catalogue, freshId: () => string): Document {
-  if (!isWorkflow(file)) throw new Error("This is not a workflow: it has no list of nodes.");
+  if (!isWorkflow(file)) throw new Error(t("This is not a workflow: it has no list of nodes."));
   const definitions = isObject(file["definitions"]) ? file["definitions"] : {};
   const subgraphs = new Map<string, Subgraph>();
   for (const entry of objects(definitions["subgraphs"])) {

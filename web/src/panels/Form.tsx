@@ -9,6 +9,7 @@ import { type WidgetEntry, isNote } from "../graph/definitions";
 import { type Graph, type GraphNode, linkInto, wiring } from "../graph/document";
 import { pickFile, useAsInput } from "../app/files";
 import { useApp } from "./use-app";
+import { t } from "../words/words";
 
 /** Sources first. Nodes in a circle come last, as they stand. */
 export function inOrder(graph: Graph): readonly GraphNode[] {
@@ -35,9 +36,9 @@ export function Form(): ReactNode {
   const editor = app.active;
   const results = [...editor.run.media].reverse();
   return (
-    <section className="form" aria-label="Workflow as a form">
+    <section className="form" aria-label={t("Workflow as a form")}>
       {results.map(([node, refs]) => refs.map((ref, i) => (
-        <button type="button" key={`${node}/${ref.filename}`} className="thumb" aria-label={`Look at ${ref.filename}`} onClick={() => app.setDialog({ kind: "lightbox", images: refs, index: i })}>
+        <button type="button" key={`${node}/${ref.filename}`} className="thumb" aria-label={t("Look at {name}", { name: ref.filename })} onClick={() => app.setDialog({ kind: "lightbox", images: refs, index: i })}>
           <img alt={ref.filename} src={viewUrl(ref, true)} style={{ aspectRatio: "auto" }} />
         </button>
       )))}
@@ -70,7 +71,7 @@ function Field({ node, entry, editor }: { readonly node: GraphNode; readonly ent
   const { spec } = entry;
   const value = editor.value(node, entry.key, spec.initial);
   const [draft, setDraft] = useState<string | null>(null);
-  const label = entry.role === "control" ? "after each run" : (entry.input?.label ?? entry.name);
+  const label = entry.role === "control" ? t("after each run") : (entry.input?.label ?? entry.name);
   const set = (next: typeof value, merge: string | null = null): void => editor.setValue(node.id, entry.key, next, `Change ${entry.key}`, merge);
   const upload = async (): Promise<void> => {
     const file = await pickFile("image/*");
@@ -84,10 +85,10 @@ function Field({ node, entry, editor }: { readonly node: GraphNode; readonly ent
       <label className="form-row">
         {label}
         <select value={now} onChange={(event) => set(spec.options.find((one) => String(one) === event.target.value) ?? event.target.value)}>
-          {!options.includes(now) && <option value={now}>{now} (missing)</option>}
+          {!options.includes(now) && <option value={now}>{t("{name} (missing)", { name: now })}</option>}
           {options.map((option) => <option key={option}>{option}</option>)}
         </select>
-        {spec.upload === "image" && <button type="button" className="button" onClick={() => void upload()}>Upload…</button>}
+        {spec.upload === "image" && <button type="button" className="button" onClick={() => void upload()}>{t("Upload…")}</button>}
       </label>
     );
   }
@@ -97,7 +98,7 @@ function Field({ node, entry, editor }: { readonly node: GraphNode; readonly ent
     setDraft(null);
     if (spec.kind !== "number") return set(draft);
     const typed = typedNumber(spec, draft);
-    if (typed === null) app.notify({ tone: "info", text: `“${draft}” is not a number.` });
+    if (typed === null) app.notify({ tone: "info", text: t("“{text}” is not a number.", { text: draft }) });
     else set(typed);
   };
   return (

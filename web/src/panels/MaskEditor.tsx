@@ -8,6 +8,7 @@ import { type Mask, emptyMask, feather, invertMask, paint } from "../editor/mask
 import type { MediaRef } from "../editor/run";
 import type { NodeId } from "../graph/document";
 import { useApp } from "./use-app";
+import { t } from "../words/words";
 
 interface Props {
   readonly node: NodeId;
@@ -53,7 +54,7 @@ export function MaskEditor({ node, media }: Props): ReactNode {
   useEffect(() => {
     const image = new Image();
     image.src = url;
-    image.decode().then(() => setMask(carried(image)), () => app.notify({ tone: "error", text: "The picture could not be loaded." }));
+    image.decode().then(() => setMask(carried(image)), () => app.notify({ tone: "error", text: t("The picture could not be loaded.") }));
   }, [url, app]);
 
   const show = (current: Mask): void => canvas.current?.getContext("2d")?.putImageData(pixels(current, "tint"), 0, 0);
@@ -99,7 +100,7 @@ export function MaskEditor({ node, media }: Props): ReactNode {
     out.getContext("2d")?.putImageData(pixels(mask, "alpha"), 0, 0);
     const blob = await new Promise<Blob | null>((resolve) => out.toBlob(resolve, "image/png"));
     try {
-      if (!blob) throw new Error("The mask could not be encoded.");
+      if (!blob) throw new Error(t("The mask could not be encoded."));
       const stored = await http.uploadMask(blob, `mask-${media.filename.replace(/\.[^.]+$/, "")}.png`, media);
       setLoaded(app.active, node, stored);
       app.setDialog(null);
@@ -111,18 +112,18 @@ export function MaskEditor({ node, media }: Props): ReactNode {
   return (
     <ModalOverlay isOpen onOpenChange={(open) => !open && app.setDialog(null)} className="veil deep">
       <Modal className="lightbox">
-        <AriaDialog aria-label="Draw a mask">
+        <AriaDialog aria-label={t("Draw a mask")}>
           <div className="mask-tools" onKeyDown={(event) => { if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") { event.preventDefault(); undo(); } }}>
-            <label>Size <input type="range" min="2" max="200" value={radius} onChange={(event) => setRadius(Number(event.target.value))} /></label>
-            <label>Hardness <input type="range" min="0" max="1" step="0.05" value={hardness} onChange={(event) => setHardness(Number(event.target.value))} /></label>
-            <button type="button" className="button" aria-pressed={erase} onClick={() => setErase(!erase)}>{erase ? "Erasing" : "Painting"}</button>
-            <button type="button" className="button" disabled={past.length === 0} onClick={undo}>Undo</button>
-            <button type="button" className="button" onClick={() => change(invertMask)}>Invert</button>
-            <button type="button" className="button" onClick={() => change((one) => feather(one, 4))}>Feather</button>
-            <button type="button" className="button" onClick={() => change((one) => emptyMask(one.width, one.height))}>Clear</button>
+            <label>{t("Size")} <input type="range" min="2" max="200" value={radius} onChange={(event) => setRadius(Number(event.target.value))} /></label>
+            <label>{t("Hardness")} <input type="range" min="0" max="1" step="0.05" value={hardness} onChange={(event) => setHardness(Number(event.target.value))} /></label>
+            <button type="button" className="button" aria-pressed={erase} onClick={() => setErase(!erase)}>{erase ? t("Erasing") : t("Painting")}</button>
+            <button type="button" className="button" disabled={past.length === 0} onClick={undo}>{t("Undo")}</button>
+            <button type="button" className="button" onClick={() => change(invertMask)}>{t("Invert")}</button>
+            <button type="button" className="button" onClick={() => change((one) => feather(one, 4))}>{t("Feather")}</button>
+            <button type="button" className="button" onClick={() => change((one) => emptyMask(one.width, one.height))}>{t("Clear")}</button>
             <span className="grow" />
-            <Button className="button" onPress={() => app.setDialog(null)}>Cancel</Button>
-            <button type="button" className="button run" disabled={!mask || saving} onClick={() => void save()}>{saving ? "Saving…" : "Use this mask"}</button>
+            <Button className="button" onPress={() => app.setDialog(null)}>{t("Cancel")}</Button>
+            <button type="button" className="button run" disabled={!mask || saving} onClick={() => void save()}>{saving ? t("Saving…") : t("Use this mask")}</button>
           </div>
           <div className="mask-stage">
             <img alt={media.filename} src={`${url}&channel=rgb`} draggable={false} />
@@ -130,7 +131,7 @@ export function MaskEditor({ node, media }: Props): ReactNode {
               ref={canvas}
               width={mask?.width ?? 1}
               height={mask?.height ?? 1}
-              aria-label="Mask: paint with the pointer, Alt erases"
+              aria-label={t("Mask: paint with the pointer, Alt erases")}
               onPointerDown={begin}
               onPointerMove={stroke}
               onPointerUp={() => (last.current = null)}

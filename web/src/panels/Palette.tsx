@@ -31,9 +31,9 @@ function Sockets({ definition }: { readonly definition: NodeDefinition }): React
       <h3>{definition.title}</h3>
       <p className="faint">{[definition.category, definition.pack === "nodes" ? "" : definition.pack].filter(Boolean).join(" · ")}</p>
       {definition.description && <p>{definition.description}</p>}
-      {definition.inputs.length > 0 && <h4>Takes</h4>}
+      {definition.inputs.length > 0 && <h4>{t("Takes")}</h4>}
       {definition.inputs.map((input) => row(input.label, input.type, `in ${input.name}`))}
-      {definition.outputs.length > 0 && <h4>Gives</h4>}
+      {definition.outputs.length > 0 && <h4>{t("Gives")}</h4>}
       {definition.outputs.map((output, i) => row(output.name, output.type, `out ${i}`))}
     </>
   );
@@ -57,8 +57,8 @@ export function NodePalette({ at, end }: Of<"palette">): ReactNode {
   };
   return (
     <Picker
-      title="Add node"
-      placeholder={wire ? `Add a node that ${wire.side} ${readable(wire.type)}` : "Add a node: type its name"}
+      title={t("Add node")}
+      placeholder={!wire ? t("Add a node: type its name") : wire.side === "takes" ? t("Add a node that takes {type}", { type: readable(wire.type) }) : t("Add a node that gives {type}", { type: readable(wire.type) })}
       find={find}
       close={() => app.setDialog(null)}
       choose={(type) => {
@@ -70,7 +70,7 @@ export function NodePalette({ at, end }: Of<"palette">): ReactNode {
         const definition = app.catalogue.get(type);
         return definition && <Sockets definition={definition} />;
       }}
-      empty="No node of that name fits here."
+      empty={t("No node of that name fits here.")}
     />
   );
 }
@@ -79,18 +79,18 @@ export function CommandPalette(): ReactNode {
   const app = useApp();
   const context = useContextOf();
   const find = (words: string): readonly Choice[] => {
-    const nodes = words.length < 2 ? [] : findTypes(app.catalogue, { text: words }, 8).map((definition) => ({ id: `node:${definition.type}`, label: `Add ${definition.title}`, detail: definition.category }));
+    const nodes = words.length < 2 ? [] : findTypes(app.catalogue, { text: words }, 8).map((definition) => ({ id: `node:${definition.type}`, label: t("Add {node}", { node: definition.title }), detail: definition.category }));
     const found = allCommands(app)
-      .map((one) => ({ one, points: Math.max(score(words, one.name), score(words, one.group) * 0.5) }))
+      .map((one) => ({ one, points: Math.max(score(words, t(one.name)), score(words, one.name) * 0.8, score(words, t(one.group)) * 0.5) }))
       .filter(({ points }) => points > 0)
       .sort((a, b) => (words === "" ? 0 : b.points - a.points))
-      .map(({ one }) => ({ id: one.id, label: one.name, detail: keysOf(app, one)[0] ?? one.group, disabled: !(one.enabled?.(context) ?? true) }));
+      .map(({ one }) => ({ id: one.id, label: t(one.name), detail: keysOf(app, one)[0] ?? t(one.group), disabled: !(one.enabled?.(context) ?? true) }));
     return [...found, ...nodes];
   };
   return (
     <Picker
-      title="All commands"
-      placeholder="Do something"
+      title={t("All commands")}
+      placeholder={t("Do something")}
       find={find}
       close={() => app.setDialog(null)}
       choose={(id) => {
@@ -108,12 +108,12 @@ export function FindPalette(): ReactNode {
   const editor = app.active;
   return (
     <Picker
-      title="Find in workflow"
-      placeholder="Title, type, number or any value"
+      title={t("Find in workflow")}
+      placeholder={t("Title, type, number or any value")}
       find={(words) => findInGraph(editor.graph, app.catalogue, words).map(({ node, where, text }) => ({ id: node, label: where, detail: text.slice(0, 60) }))}
       close={() => app.setDialog(null)}
       choose={(node) => jumpTo(app, editor, editor.executionId(node))}
-      empty="Type to search titles, types, numbers and values."
+      empty={t("Type to search titles, types, numbers and values.")}
     />
   );
 }
@@ -125,15 +125,15 @@ export function ConnectPicker({ node }: Of<"connect">): ReactNode {
   const links = possibleLinks(editor, node);
   return (
     <Picker
-      title="Connect"
-      placeholder="Connect to…"
+      title={t("Connect")}
+      placeholder={t("Connect to…")}
       find={(words) => links.map((link, i) => ({ id: String(i), label: link.label, detail: link.type })).filter((choice) => score(words, choice.label) > 0).slice(0, 200)}
       close={() => app.setDialog(null)}
       choose={(index) => {
         const link = links[Number(index)];
         if (link) editor.attempt("Connect", (graph) => connect(graph, link.from, link.to, editor.definition));
       }}
-      empty="Nothing here fits this node."
+      empty={t("Nothing here fits this node.")}
     />
   );
 }

@@ -37,7 +37,7 @@ function Jobs(): ReactNode {
   return (
     <aside className="side" aria-label={t("Queue and results")}>
       <div className="side-head">
-        <h2>{t("Queue")}</h2>
+        <h2>{t("The queue")}</h2>
         <span className="grow" />
         {app.paused !== null && <button type="button" className="button quiet" aria-pressed={app.paused} onClick={() => later(http.hold(app.paused !== true))}>{app.paused ? t("Go on") : t("Hold")}</button>}
         {waiting.length > 0 && <button type="button" className="button quiet" onClick={() => later(http.clearQueue())}>{t("Clear")}</button>}

@@ -8,7 +8,7 @@ import { t } from "../words/words";
 import { Sheet } from "./Sheet";
 import { useApp, useContextOf } from "./use-app";
 
-type Chosen = "theme" | "linkStyle" | "wheel" | "seedControl" | "previews" | "units";
+type Chosen = "theme" | "language" | "linkStyle" | "wheel" | "seedControl" | "previews" | "units";
 type Switched = { [K in keyof Values]: Values[K] extends boolean ? K : never }[keyof Values];
 
 function Choice<K extends Chosen>({ name, label, options }: { readonly name: K; readonly label: string; readonly options: readonly (readonly [Values[K], string])[] }): ReactNode {
@@ -38,6 +38,7 @@ export function Settings(): ReactNode {
     <Sheet title={t("Settings")} wide={560}>
       <h3 className="setting-group">{t("Looks")}</h3>
       <Choice name="theme" label={t("Theme")} options={[["dark", t("Dark")], ["light", t("Light")], ["system", t("As the system")]]} />
+      <Choice name="language" label={t("Language")} options={[["system", t("As the system")], ["en", "English"], ["de", "Deutsch"]]} />
       <Choice name="units" label={t("Sizes in")} options={[["binary", "GiB"], ["decimal", "GB"]]} />
       <h3 className="setting-group">{t("Canvas")}</h3>
       <Choice name="linkStyle" label={t("Links")} options={[["curve", t("Curves")], ["straight", t("Straight")], ["stepped", t("Stepped")]]} />
@@ -47,7 +48,7 @@ export function Settings(): ReactNode {
       <Toggle name="guides" label={t("Snap to the edges of other nodes")} />
       <Toggle name="grid" label={t("Show the grid")} />
       <Toggle name="minimap" label={t("Show the minimap")} />
-      <h3 className="setting-group">{t("Running")}</h3>
+      <h3 className="setting-group">{t("While running")}</h3>
       <Choice name="seedControl" label={t("Seeds change")} options={[["after", t("After queueing")], ["before", t("Before")]]} />
       <Choice name="previews" label={t("Previews while sampling")} options={[["default", t("As the server")], ["latent2rgb", t("Fast")], ["taesd", t("Fine")], ["none", t("None")]]} />
       <div className="setting-links">

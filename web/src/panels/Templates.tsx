@@ -69,7 +69,7 @@ export function Templates(): ReactNode {
           <ul className="templates">
             {shown.filter((card) => card.pack === pack).map((card) => (
               <li key={card.path}>
-                <button type="button" className="template" aria-label={t("Open the template {name}", { name: card.name })} onClick={() => { app.setDialog(null); openJson(app, isObject(card.file) ? { ...card.file, id: crypto.randomUUID() } : card.file, null); }}>
+                <button type="button" className="template" onClick={() => { app.setDialog(null); openJson(app, isObject(card.file) ? { ...card.file, id: crypto.randomUUID() } : card.file, null); }}>
                   <Sketch document={card.document} />
                   <strong>{card.name}</strong>
                   {card.about !== "" && <span>{card.about}</span>}

@@ -1,4 +1,4 @@
-/** The panels that open seldom: one file of their own, fetched when the page has come to rest or when one is wanted. */
+/** The panels that open seldom: one file of their own, fetched when the first of them is wanted. */
 
 export { Conflict } from "./Conflict";
 export { Gallery } from "./Gallery";

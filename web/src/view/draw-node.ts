@@ -12,6 +12,7 @@ import { formatTime } from "../words/units";
 import { type Formats, drawSocket, drawWidget } from "./draw-widget";
 import { cutTo, fonts, widthOf, wrap } from "./text";
 import { type Theme, dark, light } from "./theme";
+import { t } from "../words/words";
 
 export interface NodeLooks {
   readonly theme: Theme;
@@ -219,7 +220,7 @@ function drawBody(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNode
 /** A node whose type nobody knows keeps its place and says why it cannot run. */
 function drawMissing(ctx: CanvasRenderingContext2D, node: GraphNode, layout: NodeLayout, theme: Theme): void {
   const pack = node.properties["cnr_id"] ?? node.properties["aux_id"];
-  const text = typeof pack === "string" ? `Not installed. It comes with the pack ${pack}.` : "Not installed: no pack here has this node.";
+  const text = typeof pack === "string" ? t("Not installed. It comes with the pack {pack}.", { pack }) : t("Not installed: no pack here has this node.");
   ctx.font = fonts.small;
   ctx.textAlign = "left";
   ctx.textBaseline = "alphabetic";
@@ -250,7 +251,7 @@ function drawTitle(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNod
   ctx.textBaseline = "middle";
   ctx.fillStyle = missing ? theme.danger : node.color ? readableOn(node.color) : theme.text;
   const title = editor.title(node);
-  const mark = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : node.pinned ? "pinned" : runMark(run) || looks.badge(node);
+  const mark = node.mode === MUTED ? t("muted") : node.mode === BYPASSED ? t("bypassed") : node.pinned ? t("pinned") : runMark(run) || looks.badge(node);
   const room = layout.width - 40 - (mark ? markWidth(ctx, mark) + 8 : 0);
   ctx.fillText(cutTo(ctx, title, room), 26, middle);
   if (run?.state !== "running" && willRun(editor, node)) {
@@ -287,7 +288,7 @@ export function willRun(editor: Editor, node: GraphNode): boolean {
 
 function runMark(run: NodeRun | undefined): string {
   if (!run) return "";
-  if (run.state === "cached") return "cached";
+  if (run.state === "cached") return t("cached");
   if (run.state === "running" && run.max > 1) return `${run.value} / ${run.max}`;
   if (run.state === "done" && run.took !== null && run.took >= 50) return formatTime(run.took);
   return "";

@@ -8,6 +8,7 @@ import type { Json } from "../graph/json";
 import { isNote } from "../graph/definitions";
 import { cutTo, fonts, widthOf, wrap } from "./text";
 import { type Theme, typeStyle } from "./theme";
+import { t } from "../words/words";
 
 export interface WidgetLooks {
   readonly theme: Theme;
@@ -27,7 +28,7 @@ export function drawWidget(ctx: CanvasRenderingContext2D, editor: Editor, node: 
   const connected = placed.socket !== null && placed.socket.socket.index >= 0 && linkInto(editor.graph, node.id, placed.socket.socket.index) !== undefined;
   const value = editor.value(node, entry.key, entry.spec.initial);
   const seed = entry.role === "control" ? editor.run.seeds.get(editor.executionId(node.id)) : undefined;
-  const label = entry.role === "control" ? (seed && seed[1] !== node.values?.[seed[0]] ? `last ${String(seed[1])}` : "after run") : (placed.socket?.socket.label ?? entry.input?.label ?? entry.name);
+  const label = entry.role === "control" ? (seed && seed[1] !== node.values?.[seed[0]] ? t("last {seed}", { seed: String(seed[1]) }) : t("after run")) : (placed.socket?.socket.label ?? entry.input?.label ?? entry.name);
   const note = isNote(node.type);
   if (!note) {
     ctx.beginPath();
@@ -48,7 +49,7 @@ export function drawWidget(ctx: CanvasRenderingContext2D, editor: Editor, node: 
   }
   if (looks.editing === entry.key) return;
   if (isArea(entry)) {
-    drawArea(ctx, placed, value, note ? node : null, looks, connected ? `${label} ← linked` : null);
+    drawArea(ctx, placed, value, note ? node : null, looks, connected ? t("{name} ← linked", { name: label }) : null);
     return;
   }
   const middle = y + h / 2 + 0.5;
@@ -88,7 +89,7 @@ export function formatValue(placed: PlacedWidget, value: Json, formats?: Formats
   if (own) return own(value);
   if (spec.kind === "number") return spec.display === "color" && typeof value === "number" ? `#${value.toString(16).padStart(6, "0")}` : formatNumber(spec, value);
   if (spec.kind === "toggle") return value === true ? spec.on : spec.off;
-  if (value === null || value === undefined) return spec.kind === "combo" ? "none" : "";
+  if (value === null || value === undefined) return spec.kind === "combo" ? t("none") : "";
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 

@@ -15,6 +15,7 @@ import { parseJson } from "../graph/json";
 import { formatValue } from "./draw-widget";
 import { Completer } from "./completer";
 import { weigh } from "./weights";
+import { t } from "../words/words";
 
 type Field = HTMLInputElement | HTMLTextAreaElement | HTMLButtonElement;
 type Kind = "input" | "area" | "button";
@@ -162,7 +163,7 @@ export class Overlay {
     }
     const value = editor.value(node, entry.key, entry.spec.initial);
     const shown = formatValue(placed, value);
-    const label = `${editor.title(node)}, ${entry.role === "control" ? "seed after each run" : (entry.input?.label ?? entry.name)}`;
+    const label = `${editor.title(node)}, ${entry.role === "control" ? t("seed after each run") : (entry.input?.label ?? entry.name)}`;
     if (element.ariaLabel !== label) element.ariaLabel = label;
     if (shown === slot.shown) return;
     slot.shown = shown;
@@ -246,7 +247,7 @@ export class Overlay {
     if (spec.kind === "number") {
       const color = spec.display === "color" ? /^#?([0-9a-f]{6})$/i.exec(source.trim())?.[1] : undefined;
       const value = color ? parseInt(color, 16) : typedNumber(spec, source);
-      if (value === null) this.app.notify({ tone: "info", text: `“${source}” is not a number.` });
+      if (value === null) this.app.notify({ tone: "info", text: t("“{text}” is not a number.", { text: source }) });
       else this.app.active.setValue(slot.node, slot.key, value);
     } else if (spec.kind === "other") {
       let value: ReturnType<typeof parseJson> = source;

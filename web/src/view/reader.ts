@@ -4,6 +4,7 @@ import type { App } from "../app/app";
 import type { Editor } from "../editor/editor";
 import { runOf, willRun } from "./draw-node";
 import { BYPASSED, type Graph, type GraphNode, MUTED, linkInto, wiring } from "../graph/document";
+import { t } from "../words/words";
 
 const MOST = 300;
 
@@ -70,24 +71,24 @@ export class Reader {
 export function describe(editor: Editor, node: GraphNode): string {
   const definition = editor.definition(node.type);
   const parts = [editor.title(node)];
-  if (!definition) parts.push(`missing node type ${node.type}`);
-  if (node.mode === MUTED) parts.push("muted");
-  if (node.mode === BYPASSED) parts.push("bypassed");
+  if (!definition) parts.push(t("missing node type {type}", { type: node.type }));
+  if (node.mode === MUTED) parts.push(t("muted"));
+  if (node.mode === BYPASSED) parts.push(t("bypassed"));
   const run = runOf(editor, node);
-  if (run?.state === "running") parts.push(run.max > 1 ? `running, ${run.value} of ${run.max}` : "running");
-  else if (run) parts.push(run.state);
-  if (willRun(editor, node)) parts.push("will run");
-  for (const problem of editor.run.problems) if (problem.node === editor.executionId(node.id)) parts.push(`error: ${problem.message} ${problem.details}`);
+  if (run?.state === "running") parts.push(run.max > 1 ? t("running, {value} of {max}", { value: run.value, max: run.max }) : t("running"));
+  else if (run) parts.push(t(run.state));
+  if (willRun(editor, node)) parts.push(t("will run"));
+  for (const problem of editor.run.problems) if (problem.node === editor.executionId(node.id)) parts.push(t("error: {message}", { message: `${problem.message} ${problem.details}` }));
   node.inputs.forEach((slot, i) => {
     const link = linkInto(editor.graph, node.id, i);
     const source = link && editor.graph.nodes.get(link.from);
-    if (source) parts.push(`${slot.label ?? slot.name} from ${editor.title(source)}`);
-    else if (slot.widget === undefined) parts.push(`${slot.label ?? slot.name} open, takes ${slot.type}`);
+    if (source) parts.push(t("{input} from {node}", { input: slot.label ?? slot.name, node: editor.title(source) }));
+    else if (slot.widget === undefined) parts.push(t("{input} open, takes {type}", { input: slot.label ?? slot.name, type: slot.type }));
   });
   for (const entry of editor.entries(node)) {
     if (entry.role === "value") parts.push(`${entry.input?.label ?? entry.name} ${String(editor.value(node, entry.key, "")).slice(0, 80)}`);
   }
   const targets = (wiring(editor.graph).outOf.get(node.id) ?? []).flatMap((link) => editor.graph.nodes.get(link.to) ?? []);
-  if (targets.length > 0) parts.push(`feeds ${[...new Set(targets.map((target) => editor.title(target)))].join(", ")}`);
+  if (targets.length > 0) parts.push(t("feeds {nodes}", { nodes: [...new Set(targets.map((target) => editor.title(target)))].join(", ") }));
   return parts.join("; ");
 }
