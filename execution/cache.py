@@ -162,6 +162,10 @@ class Cache:
         if self.shelf is not None and is_plain and not is_once_only(signature):
             self.shelf.put(signature, types, entry.slots)
 
+    def peek(self, signature: Signature) -> Entry | None:
+        """As `get`, without making it part of this generation."""
+        return self._entries.get(signature)
+
     def put(self, signature: Signature, entry: Entry) -> None:
         """Keep a result, at the price of others; in a mode that keeps nothing, or one that can never be found again,
         this does nothing."""

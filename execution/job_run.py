@@ -38,6 +38,7 @@ from execution.input_rules import RuleBook
 from execution.job import Job
 from execution.kind import Kind, capabilities_for
 from execution.node_run import GraphView, NodeRun, Voice, executing
+from execution.outlook import inputs_at_hand
 from execution.prompt import Node, parse
 from execution.schedule import Schedule
 from execution.signature import Signer
@@ -518,8 +519,20 @@ class JobRun:
     def _run_of(self, id: str, list_index: int = 0) -> NodeRun:
         job = self._job
         return NodeRun(
-            job.id, self._ref(id), job.graph, job.extra, self._voice, self._should_stop, list_index, self._view
+            job.id,
+            self._ref(id),
+            job.graph,
+            job.extra,
+            self._voice,
+            self._should_stop,
+            list_index,
+            self._view,
+            lambda: self._upcoming(id),
         )
+
+    def _upcoming(self, id: str) -> list[Any]:
+        ids = [other for other in self._schedule.ahead() if other != id]
+        return list(inputs_at_hand(ids, self._graph, self._signer.signed, self._results.peek))
 
     def _instance(self, id: str, kind: Kind) -> object | None:
         if kind.spec.new_instance is None:

@@ -67,6 +67,8 @@ class NodeRun:
     should_stop: Callable[[], bool]
     list_index: int = 0
     graph: RunningGraph = field(default_factory=GraphView)
+    upcoming: Callable[[], Sequence[Any]] = tuple
+    """Values at hand that nodes after this one will take as inputs, the soonest first."""
 
     def check(self) -> None:
         if self.should_stop():

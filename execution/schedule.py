@@ -86,6 +86,10 @@ class Schedule:
             self._push(id)
         return new
 
+    def ahead(self) -> list[str]:
+        """What is scheduled and not done, about in the order in which it will run."""
+        return sorted(self._pending, key=lambda id: self._pending[id].place)
+
     def pop(self) -> str | None:
         """The next ready node; None if there is none (all are done, or the rest waits)."""
         return heappop(self._ready)[-1] if self._ready else None

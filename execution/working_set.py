@@ -31,6 +31,10 @@ class WorkingSet:
                 self._held[signature] = entry
         return entry
 
+    def peek(self, signature: Signature) -> Entry | None:
+        """The same, without holding it."""
+        return self._held.get(signature) or self._cache.peek(signature)
+
     def use(self, id: str, signatures: Iterable[Signature]) -> None:
         """A node will need these results (too)."""
         used = self._used_by.setdefault(id, [])

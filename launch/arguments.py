@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from launch.settings import Caching, Devices, Network, Packs, Paths, Precision, Previews, Settings
+from launch.settings import Caching, Devices, Memory, Network, Packs, Paths, Precision, Previews, Settings
 from server.limits import BadLimit, Limits
 
 LOOPBACK = "127.0.0.1"
@@ -90,6 +90,18 @@ def days(text: str) -> float:
     return number
 
 
+def gigabytes_or_none(text: str) -> int:
+    """As `gigabytes`; 0 is allowed."""
+    return 0 if float(text) == 0 else gigabytes(text)
+
+
+def seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e9:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
+    return number
+
+
 def port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
@@ -156,7 +168,6 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--cache-disk-days", type=days, default=30.0, metavar="DAYS", help="unused for so long, they go (30)"
     )
-    group.add_argument("--cpu", action="store_true", help="run everything on the processor")
     group.add_argument(
         "--preview-method",
         choices=("none", "auto", "latent2rgb", "taesd"),
@@ -180,6 +191,7 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
         choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
         help="how much the log says",
     )
+    add_memory(parser)
     precision = parser.add_argument_group("precision (the default is what suits the device)")
     for part, flags in PRECISIONS.items():
         only_one = precision.add_mutually_exclusive_group()
@@ -196,6 +208,39 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag, dest="ignored", action="append", help=argparse.SUPPRESS)
         else:
             parser.add_argument(flag, dest="ignored", action="append_const", const=flag, help=argparse.SUPPRESS)
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("memory (models that do not fit are streamed; nothing has to be set for that)")
+    mode = group.add_mutually_exclusive_group()
+    mode.add_argument("--gpu-only", action="store_true", help="use all of the card and leave nothing of it to others")
+    mode.add_argument("--highvram", action="store_true", help="keep models on the card while there is room")
+    mode.add_argument("--normalvram", action="store_true", help="the same; both are the default")
+    mode.add_argument("--lowvram", action="store_true", help="let weights stay in half of the free memory only")
+    mode.add_argument("--novram", action="store_true", help="let no weights stay: stream all of them in every step")
+    mode.add_argument("--cpu", action="store_true", help="run everything on the processor")
+    group.add_argument("--cpu-vae", action="store_true", help="run VAEs on the processor")
+    group.add_argument("--reserve-vram", type=gigabytes_or_none, metavar="GB", help="leave this much to others")
+    group.add_argument("--vram-limit", type=gigabytes, metavar="GB", help="use at most this much of the card")
+    group.add_argument(
+        "--disable-smart-memory", action="store_true", help="take every model off the card as soon as it has run"
+    )
+    group.add_argument(
+        "--idle-unload",
+        type=seconds,
+        metavar="SECONDS",
+        help="give the memory of all models back after so long",
+    )
+
+
+def memory_from(parsed: argparse.Namespace) -> Memory:
+    return Memory(
+        share=0.0 if parsed.novram else 0.5 if parsed.lowvram else 1.0,
+        keep=not parsed.disable_smart_memory,
+        reserve=0 if parsed.gpu_only and parsed.reserve_vram is None else parsed.reserve_vram,
+        limit=parsed.vram_limit,
+        idle=parsed.idle_unload,
+    )
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
@@ -284,10 +329,12 @@ def common_settings(parsed: argparse.Namespace, home: Path) -> dict[str, Any]:
         "packs": Packs(not parsed.disable_all_custom_nodes, tuple(parsed.whitelist_custom_nodes)),
         "devices": Devices(
             parsed.cpu,
+            parsed.cpu_vae,
             parsed.network_precision or "auto",
             parsed.autoencoder_precision or "auto",
             parsed.text_encoder_precision or "auto",
         ),
+        "memory": memory_from(parsed),
         "previews": Previews(parsed.preview_method, parsed.preview_size),
         "metadata": not parsed.disable_metadata,
         "log_level": parsed.verbose,

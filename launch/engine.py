@@ -1,6 +1,8 @@
 """Builds what a worker carries: nodes, cache, and what nodes are given. Imports torch, so only workers import this."""
 
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,8 @@ from execution.engine import GraphEngine
 from execution.executor import Executor
 from launch.flags import flags
 from launch.folders import TOKENIZERS
+from launch.idle import WhenIdle
+from launch.memory import SHARE_FOR_MODELS, card, keepers, unloading
 from launch.settings import Caching, Devices, Packs, Settings
 from launch.shelf import DiskShelf, edition
 from launch.system import system
@@ -44,7 +48,16 @@ def build_engine(settings: Settings, folders: Folders, door: Path | None = None)
     inputs = Inputs(folders.input, folders.output, folders.temp)
     outputs = Outputs(folders.output, folders.temp, disable_metadata=not settings.metadata)
     tokenizers = TokenizerFolders((*folders.directories("text_encoders"), folders.models / TOKENIZERS))
-    store = ModelStore(precision(settings.devices), tokenizers=tokenizers)
+    device = card(settings)
+    found = keepers(settings, device)
+    store = ModelStore(
+        precision(settings.devices, on_card=device is not None),
+        int(SHARE_FOR_MODELS * psutil.virtual_memory().total),
+        tokenizers,
+        found,
+    )
+    unload = unloading(found, store.forget)
+    idle = WhenIdle(settings.memory.idle, unload)
     nodes = {spec.id: spec for spec in all_nodes()}
     capabilities: dict[type, object] = {
         Inputs: inputs,
@@ -63,12 +76,12 @@ def build_engine(settings: Settings, folders: Folders, door: Path | None = None)
         nodes,
         Cache(cache_mode(settings.caching), shelf=shelf_of(settings, folders)),
         capabilities,
-        around=torch.inference_mode,
+        around=lambda: around_a_job(idle),
         listing=folders.listing,
         file_exists=inputs.has,
     )
     return GraphEngine(
-        executor, lambda: system(settings), unload=store.forget, packs=LoadedPacks(loaded, PromptServer.instance)
+        executor, lambda: system(settings), unload=unload, packs=LoadedPacks(loaded, PromptServer.instance)
     )
 
 
@@ -93,13 +106,21 @@ def wanted(packs: Packs) -> Wanted:
     return Wanted(packs.enabled, packs.whitelist)
 
 
-def precision(devices: Devices) -> Precision:
+@contextmanager
+def around_a_job(idle: WhenIdle) -> Generator[None]:
+    with idle.job(), torch.inference_mode():
+        yield
+
+
+def precision(devices: Devices, on_card: bool) -> Precision:
     """What weights are held in: as asked for, else as is best for the device."""
-    usual = Precision()
+    # A card computes in the formats that files come in; autoencoders overflow in float16.
+    usual = Precision(None, None, torch.bfloat16, torch.float16) if on_card else Precision()
     return Precision(
         network=dtype(devices.network, usual.network),
         text_encoders=dtype(devices.text_encoder, usual.text_encoders),
-        autoencoder=dtype(devices.autoencoder, usual.autoencoder),
+        autoencoder=dtype(devices.autoencoder, torch.float32 if devices.cpu_autoencoder else usual.autoencoder),
+        compute=usual.compute,
     )
 
 

@@ -86,9 +86,23 @@ class Devices:
     """Where and in which precision models run. "auto" leaves it to the device: float32 on a CPU."""
 
     cpu: bool = False
+    cpu_autoencoder: bool = False
     network: Precision = "auto"
     autoencoder: Precision = "auto"
     text_encoder: Precision = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A card's memory. share: of the room there is, what weights may stay in. keep: whether they stay after use.
+    reserve: bytes left to others; None is the usual amount. limit: bytes used at most; None for all there are. idle:
+    seconds without a job after which everything is unloaded; None for never."""
+
+    share: float = 1.0
+    keep: bool = True
+    reserve: int | None = None
+    limit: int | None = None
+    idle: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +123,7 @@ class Settings:
     caching: Caching = field(default_factory=Caching)
     packs: Packs = field(default_factory=Packs)
     devices: Devices = field(default_factory=Devices)
+    memory: Memory = field(default_factory=Memory)
     previews: Previews = field(default_factory=Previews)
     metadata: bool = True
     on_start: OnStart = "last"
