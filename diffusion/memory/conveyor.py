@@ -11,8 +11,8 @@ from diffusion.memory.leaves import Leaf
 
 BUFFERS = 3
 """How many times the largest layer is kept free: one computes, and two come. With one to come, layers that are streamed
-are too unevenly spread for the link: where moving takes as long as computing, a step took 1.2 times as long (pretend
-card, `benchmarks/memory.py`), with two 1.02 times."""
+are too unevenly spread for the link: where moving half of a DiT takes as long as computing, a step took 1.2 times that
+(pretend card), with two 1.02 times."""
 _PATIENCE = 64
 """Layers that may run before one that was expected to be next, until it is no longer expected."""
 
