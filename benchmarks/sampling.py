@@ -4,8 +4,7 @@
 
 One step is one call of the network on a batch of two, positive and negative. Runs alternate between the two, so that
 whatever else the machine does meets both; the best of each counts, in seconds of the clock and of the processor.
-Linear layers share their memory between the two networks: SD 1.5 in
-float32 and SDXL in bfloat16 take about 6 GB.
+Linear layers share their memory between the two networks, so that SDXL in float32 fits into 24 GB.
 """
 
 import argparse

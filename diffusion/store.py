@@ -19,6 +19,7 @@ from diffusion.checkpoints.build import build_network
 from diffusion.checkpoints.control import DIFFERENCE, added_to, find_controlnet
 from diffusion.checkpoints.describe import describe
 from diffusion.checkpoints.errors import CheckpointError
+from diffusion.checkpoints.finite import damage, damaged_tensors
 from diffusion.checkpoints.folder import open_folder
 from diffusion.checkpoints.layouts.text import text_table
 from diffusion.checkpoints.packing import held_in, unpacked
@@ -236,8 +237,14 @@ class ModelStore:
             found.what,
             checkpoints[0].path,
             (found.what, dtype, *(item for checkpoint in checkpoints for item in checkpoint.identity)),
-            lambda: build_network(
-                checkpoints[0].path, found.what, found.build, in_dtype(unpacked(found.weights), dtype)
+            lambda: _sound(
+                checkpoints[0].path,
+                build_network(
+                    checkpoints[0].path,
+                    found.what,
+                    found.build,
+                    held_in(unpacked(found.weights), dtype, self.precision.compute),
+                ),
             ),
         )
 
@@ -315,8 +322,11 @@ class ModelStore:
             "VAE",
             checkpoint.path,
             ("vae", *checkpoint.identity, found.prefix, dtype),
-            lambda: build_network(
-                checkpoint.path, "VAE", lambda: AutoencoderKL(config), in_dtype(unpacked(found.weights), dtype)
+            lambda: _sound(
+                checkpoint.path,
+                build_network(
+                    checkpoint.path, "VAE", lambda: AutoencoderKL(config), in_dtype(unpacked(found.weights), dtype)
+                ),
             ),
             self.keepers.autoencoders,
         )
@@ -343,6 +353,14 @@ class ModelStore:
         """Keep nothing that nobody holds a handle around."""
         with self._lock:
             self._recent.clear()
+
+
+def _sound(path: Path, network: nn.Module) -> nn.Module:
+    """The network, if all of its weights are numbers. Diffusion networks are looked through when they are first run:
+    their weights stay in the file until then."""
+    if names := damaged_tensors(network):
+        raise CheckpointError(path, damage(names))
+    return network
 
 
 def _what(checkpoint: Checkpoint) -> str:

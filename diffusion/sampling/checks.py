@@ -1,13 +1,11 @@
 """What is refused before a model runs: weights, texts and latents that are not numbers or belong to another model."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from diffusion.checkpoints.finite import damage, damaged_tensors
 from diffusion.handles import Model
-from diffusion.ops.stored import EIGHT_BIT
 from diffusion.sampling.conditioning import Condition
 
 _KNOWN_FINITE = "_heddle_finite"
@@ -18,40 +16,18 @@ _TEXTS = {768: "SD 1.x", 1024: "SD 2.x", 2048: "SDXL", 1280: "the SDXL refiner",
 class DamagedWeights(ValueError):
     """Weights with values that are not numbers."""
 
-    def __init__(self, source: str, names: list[str], count: int):
+    def __init__(self, source: str, names: list[str]):
         self.names = names
-        super().__init__(
-            f"{Path(source).name or 'the model'}: {len(names)} of {count} tensors hold NaN or infinity, for instance "
-            f"{names[0]!r}. The file is damaged, or was saved in a precision too low for it; get another copy"
-        )
+        super().__init__(f"{Path(source).name or 'the model'}: {damage(names)}")
 
 
 def check_weights(model: Model) -> None:
-    """Raise DamagedWeights unless every weight is a number. A network is looked through once: 0.3 s for SD 1.5."""
+    """Raise DamagedWeights unless every weight is a number. A network is looked through once."""
     own = vars(model.network)
-    if own.get(_KNOWN_FINITE):
-        return
-    found = dict(_extremes(model.network))
-    # One answer for all of them: on a GPU every question costs a wait.
-    if found and not torch.stack(list(found.values())).isfinite().all():
-        damaged = [name for name, extreme in found.items() if not extreme.isfinite()]
-        raise DamagedWeights(model.source, damaged, len(found))
-    own[_KNOWN_FINITE] = True
-
-
-def _extremes(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """A number for each tensor that is finite if all of its values are. Blocks of GGUF are taken for granted."""
-    device = next(network.parameters()).device
-    for name, tensor in network.named_parameters():
-        if tensor.dtype in EIGHT_BIT:
-            # Numbers without a sign from this one up are NaN or infinity.
-            first = 0x7F if tensor.dtype == torch.float8_e4m3fn else 0x7C
-            largest = (tensor.view(torch.uint8) & 0x7F).max()
-            yield name, torch.where(largest < first, 0.0, torch.inf).to(device)
-        elif tensor.is_floating_point() and tensor.numel():
-            # NaN is the smallest and the largest of all; summed, so that opposite infinities do not hide.
-            smallest, largest = tensor.aminmax()
-            yield name, (largest.float() - smallest.float()).to(device)
+    if not own.get(_KNOWN_FINITE):
+        if names := damaged_tensors(model.network):
+            raise DamagedWeights(model.source, names)
+        own[_KNOWN_FINITE] = True
 
 
 def check_latents(model: Model, latent: Tensor, noise: Tensor) -> None:

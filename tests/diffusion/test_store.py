@@ -354,3 +354,21 @@ def test_an_autoencoder_for_other_pictures_is_refused(tmp_path: Path, models: di
     tensors["encoder.conv_in.weight"] = tensors["encoder.conv_in.weight"][:, :1]
     with pytest.raises(CheckpointError, match="1 image and 4 latent channels"):
         store.vae(saved(tmp_path / "vae.safetensors", tensors))
+
+
+def test_a_vae_and_a_controlnet_of_nan_are_refused_when_they_are_opened(tmp_path: Path, models: dict[str, Tiny]):
+    vae = dict(models["SD 1.x"].autoencoder)
+    vae["decoder.conv_in.weight"] = torch.full_like(vae["decoder.conv_in.weight"], torch.nan)
+    with pytest.raises(CheckpointError, match=r"^v\.safetensors: 1 tensors hold NaN .*'decoder\.conv_in\.weight'"):
+        ModelStore().vae(saved(tmp_path / "v.safetensors", vae))
+    control = tensors_of(randomised(ControlNetwork(unet_config(SD15)), 3))
+    control["middle_block_out.0.bias"][0] = torch.inf
+    with pytest.raises(CheckpointError, match=r"^c\.safetensors: 1 tensors hold NaN .*'middle_block_out\.0\.bias'"):
+        ModelStore().controlnet(saved(tmp_path / "c.safetensors", control))
+
+
+def test_a_controlnet_follows_the_network_into_eight_bits(tmp_path: Path):
+    path = saved(tmp_path / "c.safetensors", tensors_of(randomised(ControlNetwork(unet_config(SD15)), 3)))
+    network = ModelStore(Precision(torch.float8_e4m3fn)).controlnet(path).network
+    assert network.get_parameter("middle_block_out.0.weight").dtype == torch.float8_e4m3fn
+    assert network.get_parameter("middle_block_out.0.bias").dtype == torch.float32

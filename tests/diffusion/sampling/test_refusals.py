@@ -51,7 +51,7 @@ def test_weights_that_are_no_numbers(dtype: torch.dtype, bad: float):
     weight = model.network.get_parameter(LAYER).clone()
     weight.view(-1)[5] = bad
     model.network.get_parameter(LAYER).data = weight.to(dtype)
-    with pytest.raises(DamagedWeights, match=rf"^tiny\.safetensors: 1 of \d+ tensors hold NaN .*{LAYER}"):
+    with pytest.raises(DamagedWeights, match=rf"^tiny\.safetensors: 1 tensors hold NaN .*{LAYER}"):
         run(model, tiny.text(1))
 
 
