@@ -167,7 +167,7 @@ def test_a_text_encoder_may_be_stored_with_scales(tmp_path: Path, sd15: Tiny, ne
             ModelStore(Precision(None, None, None)).text_encoders([saved(tmp_path / "u.safetensors", meant(file))]),
         )
     ]
-    assert same(*encoded, 2e-3)  # biases are held in float16 in the first
+    assert same(encoded[0], encoded[1], 2e-3)  # biases are held in float16 in the first
 
 
 def test_a_vae_in_eight_bits_is_unpacked_once(tmp_path: Path, sd15: Tiny):

@@ -75,6 +75,7 @@ def test_a_loaded_checkpoint_makes_a_step_of_a_picture(tmp_path: Path, models: d
     assert loaded.text_encoders is not None
     assert loaded.autoencoder is not None
     prompt = encode(loaded.text_encoders, prompt_tokens(loaded.text_encoders, "a (cat:1.2)"))
+    assert prompt.pooled is not None
     vector = torch.cat([prompt.pooled, torch.zeros(1, 6 * 256)], dim=1)
     with torch.no_grad():
         out = loaded.model.network(torch.zeros(1, 4, 8, 8), torch.tensor([500.0]), prompt.context, vector)

@@ -1,12 +1,15 @@
 """The same random weights in our network and in diffusers' one."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def randomised(network: nn.Module, seed: int = 0) -> nn.Module:
+
+def randomised(network: Network, seed: int = 0) -> Network:
     """Every parameter random, also those that start as zeros and ones, so that none of them can be misplaced."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in network.parameters():

@@ -59,6 +59,7 @@ def test_a_layer_computes_as_if_its_weight_had_been_unpacked(name: str, dtype: t
             weight = stored.unpack(layer.weight.shape, torch.float32)
             keep(layer, stored)
             expected = F.linear if layer is linear else lambda *args: F.conv2d(*args, padding=1)
+            assert layer.bias is not None
             reference = expected(x.float(), weight, layer.bias.float())
             assert layer(x).dtype == dtype
             tolerance = 1e-5 if dtype == torch.float32 else 0.02

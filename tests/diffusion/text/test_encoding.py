@@ -37,7 +37,9 @@ def states(model: Any, tokens: Tokens, name: str) -> tuple[Any, Tensor]:
     return out.hidden_states, out.text_embeds
 
 
-def close(found: Tensor, expected: Tensor) -> None:
+def close(found: Tensor | None, expected: Tensor | None) -> None:
+    assert found is not None
+    assert expected is not None
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -118,7 +120,10 @@ def test_a_weight_moves_tokens_from_the_empty_prompt(sd15):
     expected = plain.clone()
     expected[:, 2] = empty[:, 2] + 1.7 * (plain[:, 2] - empty[:, 2])
     close(weighted.context, expected)
-    assert torch.equal(weighted.pooled, conditioning(encoders, "a cat").pooled)
+    unweighted = conditioning(encoders, "a cat").pooled
+    assert weighted.pooled is not None
+    assert unweighted is not None
+    assert torch.equal(weighted.pooled, unweighted)
 
 
 def test_tokens_of_weight_one_stay_bit_for_bit_what_they_are(sd15):
