@@ -47,13 +47,13 @@ def publish_new(part: Path, target: Path, durable: bool = True) -> None:
         with target.open("xb"):
             pass
         part.replace(target)
-    _sync_folder(target.parent, durable)
+    sync_folder(target.parent, durable)
 
 
 def publish_over(part: Path, target: Path, durable: bool = True) -> None:
     """Give a written part its name, replacing what had it in one step."""
     part.replace(target)
-    _sync_folder(target.parent, durable)
+    sync_folder(target.parent, durable)
 
 
 def write_over(target: Path, data: bytes) -> None:
@@ -80,7 +80,7 @@ def sweep(folder: Path, older_than: float = 24 * 3600) -> int:
     return count
 
 
-def _sync_folder(folder: Path, durable: bool) -> None:
+def sync_folder(folder: Path, durable: bool = True) -> None:
     """Make the new name itself survive a power cut. Windows has no such call and needs none."""
     if not durable or os.name == "nt":
         return

@@ -96,17 +96,6 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, damage: bytes)
     assert (tmp_path / "h.db").read_bytes() == damage
 
 
-def test_a_damaged_page_is_found_when_the_file_is_opened(tmp_path: Path):
-    database = opened(tmp_path / "h.db", "CREATE TABLE a (x TEXT); CREATE INDEX i ON a (x)")
-    asyncio.run(database.write(lambda db: db.executemany("INSERT INTO a VALUES (?)", [(str(n),) for n in range(9000)])))
-    database.close()
-    content = bytearray((tmp_path / "h.db").read_bytes())
-    content[4 * 4096 : 5 * 4096] = bytes(4096)
-    (tmp_path / "h.db").write_bytes(content)
-    with pytest.raises(DamagedDatabase):
-        opened(tmp_path / "h.db", "CREATE TABLE a (x TEXT); CREATE INDEX i ON a (x)")
-
-
 def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path):
     (tmp_path / "h.db").mkdir()
     with pytest.raises(NotKept, match="unable to open"):
