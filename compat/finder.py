@@ -104,6 +104,8 @@ def answer_for_missing(module: ModuleType) -> None:
 
     def missing(name: str) -> object:
         full = f"{module.__name__}.{name}"
+        if name in FAMILIES and name in sys.modules:
+            return sys.modules[name]  # as if the module had imported it
         if full.startswith(NODES) and name in node_classes().mapping:
             return node_classes().mapping[name]
         if name.startswith("__") or caller_is_prepared(_caller()):

@@ -27,9 +27,8 @@ def declare(id: str, kind: Any, title: str | None, source: str) -> Declaration:
         raise BadClass(f"{kind.__name__} has no INPUT_TYPES")
     types: Any = kind.INPUT_TYPES()
     sections: Mapping[str, Any] = cast(Mapping[str, Any], types) if isinstance(types, Mapping) else {}
-    required: Any = sections.get("required") or {}
-    optional: Any = sections.get("optional") or {}
-    hidden: Any = sections.get("hidden") or {}
+    # An empty one may still claim every key.
+    required, optional, hidden = (sections.get(name) for name in ("required", "optional", "hidden"))
     checked = _looked_at(getattr(kind, "VALIDATE_INPUTS", None))
     return Declaration(
         id=id,

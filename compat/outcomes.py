@@ -75,8 +75,9 @@ def _inner(value: Any) -> Any:
     return Link(*cast(list[Any], value)) if is_link(value) else _value(value)
 
 
-def is_link(value: Any) -> bool:
-    if not isinstance(value, list) or len(cast(list[Any], value)) != 2:
+def is_link(obj: Any) -> bool:
+    """Whether something is a link: a node's id and the number of an output."""
+    if not isinstance(obj, list) or len(cast(list[Any], obj)) != 2:
         return False
-    node, slot = cast(list[Any], value)
+    node, slot = cast(list[Any], obj)
     return isinstance(node, str) and isinstance(slot, (int, float)) and not isinstance(slot, bool)

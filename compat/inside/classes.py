@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from compat.placeholder import NotPromised
+from compat.placeholder import NotPromised, placeholder
 
 
 def ours(module: str, name: str, full_name: str) -> Any:
@@ -13,13 +13,28 @@ def ours(module: str, name: str, full_name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
-        return _absent(full_name)
+        return absent(full_name)
 
 
-def _absent(full_name: str) -> Any:
-    def refuse(self: object, *args: object, **kwargs: object) -> None:
-        if type(self).__dict__.get("_absent") is not None:
+def absent(full_name: str, base: type = nn.Module) -> Any:
+    """A class that can be inherited from and compared with, and not made."""
+
+    def refuse(self: Any, *args: Any, **kwargs: Any) -> None:
+        if "_absent" in type(self).__dict__:
             raise NotPromised(full_name)
-        nn.Module.__init__(self)  # type: ignore[arg-type]  # a class of a pack's own that inherits from it
+        base.__init__(self)  # a class of a pack's own that inherits from it
 
-    return type(full_name.rpartition(".")[2], (nn.Module,), {"__init__": refuse, "_absent": True})
+    return type(
+        full_name.rpartition(".")[2], (_Absent,) if base is object else (base,), {"__init__": refuse, "_absent": True}
+    )
+
+
+class _AbsentNames(type):
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return placeholder(f"{cls.__module__}.{cls.__name__}.{name}")
+
+
+class _Absent(metaclass=_AbsentNames):
+    """What is asked of the class itself is a placeholder."""

@@ -33,6 +33,9 @@ class SDXLTokenizer(sd1_clip.SD1Tokenizer):
 
 
 class SDXLClipModel(sd1_clip.SD1ClipModel):
+    def __init__(self, device="cpu", dtype=None, model_options={}):
+        super().__init__(device, dtype)
+
     @classmethod
     def of(cls, handle, kinds=None):
         return super().of(handle, {"clip_g": SDXLClipG, **(kinds or {})})
