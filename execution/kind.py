@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from execution.context import Run
-from execution.spec import Declaration, NodeSpec
+from execution.spec import FILLED_IN, Declaration, NodeSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ def kind_of(spec: NodeSpec) -> Kind:
         declaration=declaration,
         lazy=frozenset(i.name for i in declaration.inputs if i.lazy),
         raw=frozenset(i.name for i in declaration.inputs if i.raw_link),
-        declared=frozenset(i.name for i in declaration.inputs),
+        declared=frozenset(i.name for i in declaration.inputs)
+        | {name for name, kind in declaration.hidden.items() if kind not in FILLED_IN},
         required=frozenset(i.name for i in declaration.inputs if i.required),
         fingerprint_takes=named_parameters(spec.fingerprint),
         needs_takes=named_parameters(spec.needs),

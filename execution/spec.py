@@ -22,6 +22,11 @@ def nothing() -> Mapping[str, Any]:
 # The types whose constants are converted and checked at the door. Every other type is a socket.
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 ANY = "*"
+# Hidden inputs a node's maker fills in. One of another kind is filled in by whoever sends an input of its name.
+FILLED_IN = (
+    *("PROMPT", "UNIQUE_ID", "EXTRA_PNGINFO", "DYNPROMPT"),
+    *("AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG", "COMFY_USAGE_SOURCE"),
+)
 
 
 @dataclass(frozen=True, slots=True)

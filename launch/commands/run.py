@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from compat.prestartup import run_scripts
+from execution.engine import GraphEngine
 from execution.events import Crashed, Ending, Failed, Interrupted, NodeFinished, Succeeded
 from execution.job import Job
 from execution.problems import PromptRejected
@@ -28,7 +30,7 @@ from execution.workflow.read import WorkflowError, is_workflow
 from launch.arguments import Parser, add_execution, add_paths, common_settings
 from launch.commands.overrides import BadOverride, graphs, parse_override
 from launch.commands.progress import Bar, Quiet
-from launch.engine import build_engine
+from launch.engine import build_engine, wanted
 from launch.folders import BadModelPaths, folders_of
 from launch.logs import configure
 from launch.settings import Settings
@@ -108,7 +110,12 @@ async def run_all(
     written: dict[str, Any], texts: Sequence[str], settings: Settings, folders: Folders, out: TextIO, *, as_json: bool
 ) -> int:
     """Start an engine and run every graph that the overrides make, one after another; the cache lives across them."""
-    worker = ThreadWorker(lambda: build_engine(settings, folders))
+
+    def build() -> GraphEngine:
+        run_scripts(folders.directories("custom_nodes"), wanted(settings.packs))
+        return build_engine(settings, folders)
+
+    worker = ThreadWorker(build)
     await worker.start()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set) if sys.platform != "win32" else None

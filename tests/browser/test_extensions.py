@@ -89,3 +89,15 @@ def test_every_member_of_the_interface_is_documented():
     names = re.findall(r"readonly (\w+):", body[: body.index("\n}")])
     assert len(names) > 10
     assert [name for name in names if f"`{name}" not in page] == []
+
+
+def test_the_script_of_our_example_pack_does_what_it_says(page: Page, server: Any, editor_class: Any):
+    script = ROOT / "custom_nodes" / "example_native.disabled" / "web" / "measure.js"
+    server.fake.scripts = {"example_native/measure.js": script.read_text(encoding="utf-8")}
+    page.goto(server.url)
+    page.wait_for_function("() => window.heddle?.app.ready && heddle.app.active.graph.nodes.size > 0")
+    editor = editor_class(page)
+    editor.press("Control+k")
+    page.get_by_role("combobox", name="All commands").fill("count the nodes of the example")
+    editor.press("Enter")
+    expect(page.get_by_text("0 nodes of the example pack are on the canvas")).to_be_visible()

@@ -1,11 +1,15 @@
 """What nodes learn of their job without being wired to it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compat.found import Wanted
 from compat.hidden import DynamicPrompt, NodeNotFound, hidden_values
+from compat.packs import load_packs
 from execution.context import Run
+from execution.events import Event, NodeFinished
 from execution.executor import Executor
 from execution.job import Job
 from execution.registry import Registry
@@ -91,3 +95,31 @@ def test_a_fingerprint_sees_its_id_and_nothing_that_could_differ_between_jobs(wa
     asked = dict(watcher.asked)
     assert asked.pop("me") in ("7", "7.0.0.in")
     assert asked == {"prompt": {}, "png": None, "graph": None, "token": None, "key": None}
+
+
+def test_a_hidden_input_of_a_kind_nobody_fills_in_is_what_the_client_sends(tmp_path: Path):
+    """Scripts of packs keep values of their own there."""
+    (tmp_path / "secretive.py").write_text(
+        "class Kind:\n"
+        "    RETURN_TYPES = ()\n"
+        "    OUTPUT_NODE = True\n"
+        "    FUNCTION = 'go'\n"
+        "    @classmethod\n"
+        "    def INPUT_TYPES(cls):\n"
+        "        return {'required': {}, 'hidden': {'own': 'STRING', 'me': 'UNIQUE_ID'}}\n"
+        "    def go(self, own='nothing sent', me=None):\n"
+        "        return {'ui': {'text': [own, me]}}\n"
+        "NODE_CLASS_MAPPINGS = {'Secretive': Kind}\n"
+    )
+    nodes: dict[str, NodeSpec] = {}
+    load_packs([tmp_path], Wanted(), nodes)
+    shown: list[Any] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, NodeFinished):
+            shown.append(event.ui)
+
+    for sent in ({"own": "kept by a script", "me": "a guess", "stranger": 1}, {}):
+        graph = {"5": {"class_type": "Secretive", "inputs": sent}}
+        Executor(nodes).run(Job("p", 0, graph, ("5",)), hear, lambda: False)
+    assert shown == [{"text": ["kept by a script", "5"]}, {"text": ["nothing sent", "5"]}]

@@ -3,7 +3,7 @@
 const OURS = new Set(["ExampleFilmGrain", "ExampleMeasure"]);
 
 export function heddle(heddle) {
-  heddle.decorate((node) => (OURS.has(node.type) ? "example" : undefined));
+  heddle.decorate((node) => (OURS.has(node.type) ? "example" : null));
   heddle.addCommand({
     id: "count",
     name: "Count the nodes of the example pack",
