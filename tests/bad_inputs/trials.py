@@ -196,6 +196,7 @@ def ws(server: Server, trial: Trial) -> None:
         for frame in trial["ws"]:
             data = text_of(frame.get("data", "")).encode("latin-1")
             for _ in range(frame.get("count", 1)):
+                assert connection.sock is not None
                 connection.sock.sendall(masked(frame, data))
         if trial["close"]:
             while True:

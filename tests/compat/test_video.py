@@ -75,7 +75,7 @@ def test_sound_is_written_in_the_format_asked_for(format: str, begins: bytes):
     audio = tone()
     data = encode_sound(audio["waveform"][0], 16000, format, "64k", {"prompt": {"1": 2}})
     assert data.startswith(begins)
-    with av.open(BytesIO(data)) as container:
+    with av.open(BytesIO(data), "r") as container:
         (stream,) = container.streams.audio
         frames = [frame.to_ndarray() for frame in container.decode(stream)]
         seconds = sum(frame.shape[-1] if stream.format.is_planar else frame.shape[-1] / 2 for frame in frames)

@@ -49,7 +49,7 @@ class Page(Client):
 
 
 @pytest.fixture
-def page(tmp_path: Path, start_server: Callable[..., Server]) -> Iterator[Page]:
+def page(tmp_path: Path, start_server: Callable[..., Server]) -> Iterator[Any]:
     root = tmp_path / "front end"
     for name, text in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

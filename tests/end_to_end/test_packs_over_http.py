@@ -11,7 +11,7 @@ from PIL import Image
 from tests.end_to_end.client import Client, said
 from tests.end_to_end.conftest import Server, wait_until_ready
 
-PNG = {"extra_data": {"extra_pnginfo": {"workflow": {"id": "w"}}}}
+PNG: dict[str, Any] = {"extra_data": {"extra_pnginfo": {"workflow": {"id": "w"}}}}
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:

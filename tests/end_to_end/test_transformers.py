@@ -77,8 +77,8 @@ def flux(server: Server) -> dict[str, str]:
         num_attention_heads=FLUX_CONFIG.heads,
         attention_head_dim=FLUX_CONFIG.head_width,
         joint_attention_dim=T5_WIDTH,
-        pooled_projection_dim=FLUX_CONFIG.vector_width,
-        axes_dims_rope=FLUX_CONFIG.axes,
+        pooled_projection_dim=FLUX_CONFIG.vector_width or 0,
+        axes_dims_rope=[*FLUX_CONFIG.axes],
         guidance_embeds=True,
     )
     up, down = factors(3 * width, width)

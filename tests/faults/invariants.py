@@ -55,7 +55,8 @@ def jobs_in(base: Path) -> dict[str, Job]:
         rows = connection.execute(query).fetchall()
     connection.close()
     return {
-        id: Job(*rest, json.loads(outputs or "{}"), json.loads(status or "{}")) for id, *rest, outputs, status in rows
+        id: Job(state, number, arrival, ended_at, json.loads(outputs or "{}"), json.loads(status or "{}"))
+        for id, state, number, arrival, ended_at, outputs, status in rows
     }
 
 

@@ -142,7 +142,8 @@ def test_parts_that_a_crash_left_are_swept_away_when_they_are_old(tmp_path: Path
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         part = tmp_path / folder / f".heddle-{age}.part"
         part.write_text("half")
-        os.utime(part, (time.time() - age,) * 2)
+        long_ago = time.time() - age
+        os.utime(part, (long_ago, long_ago))
     (tmp_path / "whole.png").write_text("whole")
     assert atomic.sweep(tmp_path) == 2
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".heddle-0.part", "whole.png"]
@@ -159,7 +160,7 @@ async def test_a_slow_disk_holds_up_nobody_but_who_waits_for_it(house: House, mo
     loop = asyncio.get_running_loop()
     commit = Database._commit
 
-    def slow(self: Database, connection: sqlite3.Connection, pieces: Any) -> None:
+    def slow(self: Database, connection: Any, pieces: Any) -> None:
         loop.call_soon_threadsafe(entered.set)
         asyncio.run_coroutine_threadsafe(release.wait(), loop).result(20)
         commit(self, connection, pieces)

@@ -27,6 +27,7 @@ def test_a_prompt_becomes_embeddings_and_their_summary(call: Call, clip: Any):
     [[embeddings, extras]] = call("CLIPTextEncode", text="a (cat:1.3)", clip=clip)
     expected = encode(clip, prompt_tokens(clip, "a (cat:1.3)"))
     assert torch.equal(embeddings, expected.context)
+    assert expected.pooled is not None
     assert torch.equal(extras["pooled_output"], expected.pooled)
 
 

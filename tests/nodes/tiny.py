@@ -68,11 +68,11 @@ def clip_vision() -> Any:
     return build_clip_vision(ClipVisionConfig(width=32, mlp_width=64, layers=3, patch=14, size=28, projection=24))
 
 
-def gligen() -> Gligen:
+def gligen() -> Any:
     return randomised(Gligen(GligenConfig(WIDTH, 16, 24, {"input_1_0": 32, "middle_0_0": 64})))
 
 
-def style_model() -> StyleAdapter:
+def style_model() -> Any:
     """For what `clip_vision` saw."""
     return randomised(StyleAdapter(StyleConfig(32, WIDTH, tokens=4, layers=1)))
 

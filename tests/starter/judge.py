@@ -5,9 +5,10 @@ compared with what was asked for afterwards. It is itself tested on drawn scenes
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from scipy import ndimage
 
 from training.scenes import composition
 from training.scenes.composition import SINGLE, Background, Composition, Fill, Size, Split, Thing
-from training.scenes.palette import NAMES, ColorName, Image, rgb
+from training.scenes.palette import NAMES, ColorName, Floats, Image, rgb
 from training.scenes.shapes import SHAPES, ShapeName
 
 Mask = NDArray[np.bool_]
@@ -103,17 +104,18 @@ def color_distance(pixels: Image, name: ColorName) -> NDArray[Any]:
     return np.min([np.linalg.norm(pixels - np.minimum(rgb(name) * gain, 1), axis=2) for gain in GAINS], axis=0)
 
 
-def nearest(distances: dict[ColorName, NDArray[Any]], where: Any) -> ColorName:
+def nearest(distances: Mapping[ColorName, Floats], where: Any) -> ColorName:
     """The colour that most of these pixels are nearest to."""
     stacked = np.stack([distances[name][where] for name in NAMES])
     return NAMES[int(np.bincount(stacked.argmin(0).ravel(), minlength=len(NAMES)).argmax())]
 
 
-def read_background(distances: dict[ColorName, NDArray[Any]]) -> Background:
+def read_background(distances: Mapping[ColorName, Floats]) -> Background:
     """From the corners, where nothing ever stands."""
     near, far = slice(0, SIDE // 9), slice(-(SIDE // 9), None)
     corners = [(near, near), (near, far), (far, near), (far, far)]
-    top_left, top_right, low_left, low_right = (nearest(distances, corner) for corner in corners)
+    found: list[ColorName] = [nearest(distances, corner) for corner in corners]
+    top_left, top_right, low_left, low_right = found
     split: Split = "plain"
     if top_left == low_left and top_right == low_right and top_left != top_right:
         split = "sides"
@@ -122,7 +124,7 @@ def read_background(distances: dict[ColorName, NDArray[Any]]) -> Background:
     return Background(top_left, None if split == "plain" else low_right, split)
 
 
-def on_top(distances: dict[ColorName, NDArray[Any]], background: Background) -> Mask:
+def on_top(distances: Mapping[ColorName, Floats], background: Background) -> Mask:
     """Which pixels are not the ground."""
     ground = distances[background.first].copy()
     if background.second is not None:
@@ -137,15 +139,16 @@ def on_top(distances: dict[ColorName, NDArray[Any]], background: Background) -> 
         seam[(slice(None), middle) if background.split == "sides" else middle] = True
         both = np.minimum(distances[background.first], distances[background.second])
         mask &= ~seam | (both > APART)
-        mask &= ~seam | ndimage.binary_opening(mask, np.ones((3, 3)))
+        opened: Mask = ndimage.binary_opening(mask, np.ones((3, 3)))  # pyright: ignore[reportAssignmentType]
+        mask &= ~seam | opened
     return mask
 
 
-def things(mask: Mask, distances: dict[ColorName, NDArray[Any]]) -> list[Seen]:
+def things(mask: Mask, distances: Mapping[ColorName, Floats]) -> list[Seen]:
     found: list[Seen] = []
     # Stripes of one thing are joined; things stand further apart than that.
     joined = ndimage.binary_closing(np.pad(mask, 8), ndimage.generate_binary_structure(2, 1), iterations=4)[8:-8, 8:-8]
-    labels, count = ndimage.label(joined, np.ones((3, 3)))
+    labels, count = cast(tuple[Any, int], ndimage.label(joined, np.ones((3, 3))))
     for number in range(1, count + 1):
         own = (labels == number) & mask
         if own.sum() < SMALLEST * own.size:

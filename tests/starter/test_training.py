@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,7 +169,7 @@ def test_a_lora_in_its_file_does_what_it_did_while_it_was_trained(trained: Run, 
     for name in applied.model.patches[0].names:
         module = name.removesuffix(".weight")
         original = load_file(trained.starter)[f"model.diffusion_model.{name}"].float()
-        learned = loaded.unet.get_submodule(module).weight
+        learned: Any = loaded.unet.get_submodule(module).weight
         assert (learned - original).abs().max() > 1e-3
         assert torch.allclose(read.get_submodule(module).get_parameter("weight"), learned, atol=1e-3)
 

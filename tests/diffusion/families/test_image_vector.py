@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from diffusers import DDPMScheduler
 from diffusers.models.embeddings import get_timestep_embedding
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 from diffusion.families.image_vector import ImageStatistics, SeenPicture, image_vector
 
@@ -17,7 +17,7 @@ SEED = 7
 def reference(embedding: torch.Tensor, level: int, drawn: torch.Tensor) -> torch.Tensor:
     scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2")
     normal = (embedding - STATISTICS.mean) / STATISTICS.deviation
-    noised = scheduler.add_noise(normal, drawn, torch.tensor([level])) * STATISTICS.deviation + STATISTICS.mean
+    noised = scheduler.add_noise(normal, drawn, torch.IntTensor([level])) * STATISTICS.deviation + STATISTICS.mean
     numbers = get_timestep_embedding(torch.tensor([level]), WIDTH, flip_sin_to_cos=True, downscale_freq_shift=0)
     return torch.cat([noised, numbers], dim=1)
 

@@ -333,6 +333,7 @@ def test_five_hundred_jobs_over_four_models_never_exceed_the_capacity_and_leak_n
     for sample in samples:
         keep(sample.network, keeper, "DiT")
     patch = Scaled(FIRST, 2.0)
+    made = None
     with device.computing() as watch:
         for _ in range(500):
             number = rng.randrange(4)

@@ -79,7 +79,7 @@ def test_the_residuals_of_a_controlnet_agree(name: str):
 @pytest.fixture(scope="module")
 def union() -> Any:
     settings = {**CONTROLNETS["SDXL"], "conditioning_embedding_out_channels": (16, 32, 96, 256)}
-    network = ControlNetUnionModel(**settings, num_control_type=8, num_trans_channel=64, num_proj_channel=64)
+    network: Any = ControlNetUnionModel(**settings, num_control_type=8, num_trans_channel=64, num_proj_channel=64)
     for layer in network.transformer_layes:
         layer.attn.batch_first = True  # as it is, theirs lets the pictures of a batch attend to each other
     return randomised(network)
@@ -118,7 +118,8 @@ def test_a_union_controlnet_that_is_not_told_a_kind_takes_the_hint_as_it_is(load
     x, hint = torch.randn(1, 4, 8, 8), torch.rand(1, 3, 64, 64)
     inputs = (x, torch.tensor([5]), torch.randn(1, 7, 96), torch.randn(1, 64 + 6 * 256), hint)
     open_kind, depth = loaded_union(*inputs).skips[0], loaded_union(*inputs, 1).skips[0]
-    first = loaded_union.input_blocks[0][0](x) + loaded_union.input_hint_block(hint)
+    head: Any = loaded_union.input_blocks[0]
+    first = head[0](x) + loaded_union.input_hint_block(hint)
     assert open_kind is not None
     assert depth is not None
     assert torch.allclose(open_kind, loaded_union.zero_convs[0](first), atol=1e-4)

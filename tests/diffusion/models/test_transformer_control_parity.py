@@ -14,9 +14,11 @@ from diffusion.families.flux import FLUX
 from diffusion.families.sd3 import SD3
 from diffusion.models.patches import channels_first_tokens
 from tests.diffusion.models.oracle import TOLERANCE, randomised, relative_error
-from tests.diffusion.models.test_transformer_parity import FLUX as FLUX_CONFIG
+from tests.diffusion.models.test_transformer_parity import FLUX as FLUX_SETTINGS
 from tests.diffusion.models.test_transformer_parity import SD3 as SD3_CONFIG
 from tests.diffusion.models.test_transformer_parity import drawn
+
+FLUX_CONFIG: dict[str, Any] = {**FLUX_SETTINGS}  # settings of several types, as keywords
 
 
 def built(weights: Weights) -> tuple[Any, FoundTransformerControl]:
@@ -63,7 +65,8 @@ def flux_residuals(theirs: Any, x: Tensor, context: Tensor, y: Tensor, hint: Ten
 
 @pytest.mark.parametrize("modes", [None, 4], ids=["one kind", "union"])
 def test_a_controlnet_for_flux_agrees(modes: int | None):
-    theirs: Any = randomised(FluxControlNetModel(**FLUX_CONFIG, num_mode=modes, guidance_embeds=True))
+    kinds: Any = modes  # diffusers says int and means none as well
+    theirs: Any = randomised(FluxControlNetModel(**FLUX_CONFIG, num_mode=kinds, guidance_embeds=True))
     ours, found = built(Weights.of(theirs.state_dict()))
     assert found.family is FLUX
     assert found.hints is not None
@@ -81,7 +84,7 @@ def test_a_controlnet_for_flux_agrees(modes: int | None):
 
 
 def test_a_controlnet_of_xlabs_sees_a_picture_and_goes_round_over_the_blocks():
-    config = FLUX_CONFIG | {"num_single_layers": 0}
+    config: dict[str, Any] = FLUX_CONFIG | {"num_single_layers": 0}
     theirs: Any = randomised(FluxControlNetModel(**config, conditioning_embedding_channels=16, in_channels=64))
     # diffusers folds patches itself, by a size that its configuration gives to the latent as well.
     theirs.register_to_config(patch_size=2)
@@ -97,9 +100,8 @@ def test_a_controlnet_of_xlabs_sees_a_picture_and_goes_round_over_the_blocks():
 
 
 def test_xlabs_own_names_are_known_too():
-    theirs: Any = randomised(
-        FluxControlNetModel(**FLUX_CONFIG | {"num_single_layers": 0}, conditioning_embedding_channels=16)
-    )
+    config: dict[str, Any] = FLUX_CONFIG | {"num_single_layers": 0}
+    theirs: Any = randomised(FluxControlNetModel(**config, conditioning_embedding_channels=16))
     ours, _ = built(Weights.of(theirs.state_dict()))
     named = {name.replace("controlnet_x_embedder.", "pos_embed_input."): t for name, t in ours.state_dict().items()}
     again, found = built(Weights.of(named))

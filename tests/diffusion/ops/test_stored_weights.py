@@ -57,6 +57,7 @@ def test_a_layer_computes_as_if_its_weight_had_been_unpacked(name: str, dtype: t
         for layer, x in ((linear, torch.randn(5, 64, dtype=dtype)), (conv, torch.randn(2, 32, 6, 6, dtype=dtype))):
             stored = packings(tuple(layer.weight.shape))[name]
             weight = stored.unpack(layer.weight.shape, torch.float32)
+            assert layer.bias is not None
             keep(layer, stored)
             expected = F.linear if layer is linear else lambda *args: F.conv2d(*args, padding=1)
             assert layer.bias is not None

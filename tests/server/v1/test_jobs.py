@@ -35,6 +35,7 @@ async def test_a_workflow_file_of_the_editor_is_run_as_it_is(api: Api):
     job = await api.run(FILE)
     assert list(job["outputs"]) == ["2"]
     entry = await api.house.services.history.entry(job["id"])
+    assert entry is not None
     assert entry["prompt"][3]["extra_pnginfo"] == {"workflow": FILE}
 
 
@@ -93,7 +94,8 @@ async def test_a_table_makes_a_job_of_each_row(api: Api):
     assert said.status == 200
     assert len(said.body["jobs"]) == 2
     ids = [job["id"] for job in said.body["jobs"]]
-    inputs = [(await api.house.services.history.entry(id))["prompt"][2]["1"]["inputs"] for id in ids]
+    entries = [await api.house.services.history.entry(id) for id in ids]
+    inputs = [entry["prompt"][2]["1"]["inputs"] for entry in entries if entry is not None]
     assert inputs == [{"seed": 1, "cfg": 3}, {"seed": 2, "cfg": 4}]
     listed = (await api("GET", f"/v1/jobs?batch={said.body['batch']}")).body["jobs"]
     assert [job["id"] for job in listed] == ids[::-1]
