@@ -93,8 +93,11 @@ class Dispatch:
 
     async def cancel(self, prompt_ids: Sequence[str]) -> int:
         """End jobs wherever they are: take back what waits, interrupt what runs. Returns how many that were."""
-        taken_back = await self._queue.delete(prompt_ids)
-        return taken_back + sum(self.interrupt(prompt_id) for prompt_id in prompt_ids)
+        # What runs is stopped first: that needs no disk, which may be full. What was begun meanwhile is stopped after.
+        stopped = {prompt_id for prompt_id in prompt_ids if self.interrupt(prompt_id)}
+        rest = [prompt_id for prompt_id in prompt_ids if prompt_id not in stopped]
+        taken_back = await self._queue.delete(rest) if rest else 0
+        return len(stopped) + taken_back + sum(self.interrupt(prompt_id) for prompt_id in rest)
 
     async def free(self, unload_models: bool, free_memory: bool) -> None:
         """Have every worker give memory back once its job has ended."""

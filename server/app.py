@@ -116,6 +116,7 @@ def build(services: Services) -> web.Application:
     app.cleanup_ctx.append(api.deliver)
 
     async def say_goodbye(_: web.Application) -> None:
+        s.feed.close()
         await s.hub.close()
         await forward.close()
 

@@ -36,6 +36,7 @@ class JobFeed:
         self.last = 0
         self.lost = 0  # the highest number that is not remembered any more
         self.ended = False
+        self.closed = False
         self.followers = 0
         self._news: asyncio.Future[None] | None = None
 
@@ -58,6 +59,11 @@ class JobFeed:
         self.last = number
         if len(self.entries) > REMEMBERED:
             self.lost, _ = self.entries.popleft()
+        self.wake()
+
+    def close(self) -> None:
+        """Nobody need wait for more: the server stops."""
+        self.closed = True
         self.wake()
 
     def wake(self) -> None:
@@ -103,6 +109,11 @@ class Feed:
                 oldest, _ = self._ended.popitem(last=False)
                 self._jobs.pop(oldest, None)
 
+    def close(self) -> None:
+        """Send everybody home who follows a job."""
+        for feed in list(self._jobs.values()):
+            feed.close()
+
     def progress(self, id: str) -> list[Progress]:
         """Of the nodes of a job that run."""
         feed = self._jobs.get(id)
@@ -126,12 +137,13 @@ class Feed:
         """Return when a job has ended, or after so many seconds. The caller follows it and has seen it live."""
         with contextlib.suppress(TimeoutError), self.follow(id) as feed:
             async with asyncio.timeout(seconds):
-                while not feed.ended:
+                while not (feed.ended or feed.closed):
                     await feed.news()
 
 
 async def entries(feed: JobFeed, after: int) -> AsyncGenerator[tuple[int, Event] | None]:
-    """The events after a number as they come, to the last. None: some were forgotten before they were read."""
+    """The events after a number as they come, to the last or until the server stops. None: some were forgotten before
+    they were read."""
     while True:
         if after < feed.lost:
             yield None
@@ -141,6 +153,8 @@ async def entries(feed: JobFeed, after: int) -> AsyncGenerator[tuple[int, Event]
             after = number
             if isinstance(event, Filed):
                 return
+        if feed.closed:
+            return
         if feed.last <= after:
             await feed.news()
 

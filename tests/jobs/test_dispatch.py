@@ -1,6 +1,7 @@
 """From the queue to a worker and into the history."""
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -343,3 +344,22 @@ def test_a_recorder_knows_where_a_job_stopped():
     assert recorder.at_work == child
     assert recorder.node_type == "Grow"
     assert recorder.executed == ("1",)
+
+
+async def test_what_runs_can_be_stopped_while_the_disk_is_full(
+    queue: Queue, puppet: Puppet, told: Told, monkeypatch: Any
+):
+    dispatch = Dispatch(queue, [puppet], told)
+    await dispatch.start()
+    await queue.put(job("a"))
+    await puppet.begun.get()
+
+    async def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(queue, "delete", full)
+    assert await dispatch.cancel(["a"]) == 1
+    assert puppet.interrupted == ["a"]
+    puppet.endings.put_nowait(succeeded)
+    await told.until(lambda: told.of(Filed))
+    await dispatch.close()

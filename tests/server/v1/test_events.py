@@ -137,6 +137,16 @@ def test_a_newer_progress_takes_the_place_of_the_last():
     assert [each.value for each in feed.progress("a")] == [99]
 
 
+async def test_a_server_that_stops_keeps_nobody_waiting(api: Api):
+    await api("POST", "/v1/queue/pause")
+    id = (await api("POST", "/v1/jobs", {"graph": TWO_NODES})).body["id"]
+    waiting = [asyncio.create_task(follow(api, id)), asyncio.create_task(api("GET", f"/v1/jobs/{id}?wait=60"))]
+    await asyncio.sleep(0.05)
+    api.house.services.feed.close()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*waiting)
+
+
 async def test_a_reader_that_falls_behind_starts_over(api: Api):
     """The memory holds the last so many events; whoever needs older ones is shown the job as it stands."""
     count = REMEMBERED * 2
