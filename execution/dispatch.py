@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 from execution.events import Crashed, Ending, Event, Interrupted
 from execution.job import Job
-from execution.queue import Claim, Queue
+from execution.queue import Claim, Queue, WaitingJob
 from execution.record import Recorder
 from execution.workers.worker import Worker, WorkerClosed
 
 log = logging.getLogger(__name__)
+
+_LARGEST_AHEAD = 2_000  # nodes: telling a worker of larger jobs twice would cost more than it saves
 
 
 @dataclass(slots=True)
@@ -37,7 +39,7 @@ class RunningJob:
 class Dispatch:
     """Each worker has a name of its own. publish is called on the loop with every event of every job. patience:
     seconds between attempts to write to a store that cannot be written to. beat: seconds between two renewals of the
-    leases of running jobs."""
+    leases of running jobs. look: seconds between two looks for which job will be the next."""
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class Dispatch:
         publish: Callable[[Event], None],
         clock: Callable[[], float] = time.time,
         patience: float = 1,
+        look: float = 1,
         beat: float = 10,
     ):
         self._queue = queue
@@ -53,6 +56,7 @@ class Dispatch:
         self._publish = publish
         self._clock = clock
         self._patience = patience
+        self._look = look
         self._beat = beat
         self._heart: asyncio.Task[None] | None = None
         self._running: dict[str, RunningJob] = {}
@@ -155,6 +159,7 @@ class Dispatch:
         """Run one job to its end and file it."""
         id = held.job.id
         self._running[id] = held
+        ahead = asyncio.create_task(self._tell_next(held.worker), name=f"look ahead of {id}")
         held.unwanted = not self._unwanted.isdisjoint((None, id))
         if not self._queue.claiming:
             self._unwanted.clear()
@@ -165,7 +170,21 @@ class Dispatch:
                     return  # still "running" on disk, and found there by the next server
                 await asyncio.sleep(self._patience)
         finally:
+            ahead.cancel()
             del self._running[id]
+
+    async def _tell_next(self, worker: Worker) -> None:
+        """While a worker runs a job, tell it which one will probably be the next, when that changes."""
+        waiting, told = -1, ""
+        while True:
+            if (now := self._queue.remaining) != waiting:
+                waiting = now
+                with contextlib.suppress(Exception):  # a store that cannot be read will be noticed where it matters
+                    for job in [next_job(each) for each in await self._queue.pending(1)]:
+                        if job.id != told and len(job.graph) <= _LARGEST_AHEAD:
+                            worker.expect(job)
+                            told = job.id
+            await asyncio.sleep(self._look)
 
     async def _run(self, held: RunningJob) -> Ending:
         def emit(event: Event) -> None:
@@ -197,6 +216,10 @@ class Dispatch:
             log.exception("The end of job %s could not be kept", held.job.id)
             return False
         return True
+
+
+def next_job(waiting: WaitingJob) -> Job:
+    return Job(waiting.id, waiting.number, waiting.graph, waiting.targets)
 
 
 def _died(ending: Crashed) -> bool:

@@ -21,7 +21,7 @@ class GraphEngine:
     """Runs jobs on an executor and answers for its nodes.
 
     system: what `/system_stats` shows, measured afresh at every call. unload: gives the memory of models back. packs:
-    what they bring besides nodes.
+    what they bring besides nodes. memory: which models are where, also while a job runs.
     """
 
     def __init__(
@@ -30,11 +30,13 @@ class GraphEngine:
         system: Callable[[], Mapping[str, Any]],
         unload: Callable[[], None] = lambda: None,
         packs: PackSide | None = None,
+        memory: Callable[[], Mapping[str, Any]] = dict,
     ):
         self.packs = packs
         self._executor = executor
         self._system = system
         self._unload = unload
+        self._memory = memory
 
     def run(self, job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Ending:
         if self.packs is None:
@@ -64,6 +66,12 @@ class GraphEngine:
 
     def system(self) -> Mapping[str, Any]:
         return self._system()
+
+    def memory(self) -> Mapping[str, Any]:
+        return self._memory()
+
+    def expect(self, job: Job) -> None:
+        self._executor.next_job = job
 
     def _verdict(self, question: CheckQuestion, tasks: Tasks) -> Verdict:
         if question.class_type not in self._executor.nodes:

@@ -85,6 +85,8 @@ class Executor:
         self.decisions = Decisions()
         self.instances = Instances()
         self.once = OnceOnly()
+        self.next_job: Job | None = None
+        """Which will probably run after the one that runs; set from another thread."""
         self._around = around
         self._after_job = after_job
         self._reasons = Reasons(self.cache)

@@ -38,7 +38,7 @@ from execution.input_rules import RuleBook
 from execution.job import Job
 from execution.kind import Kind, capabilities_for
 from execution.node_run import GraphView, NodeRun, Voice, executing
-from execution.outlook import inputs_at_hand
+from execution.outlook import Signing, inputs_at_hand, inputs_of_next
 from execution.prompt import Node, parse
 from execution.schedule import Schedule
 from execution.signature import Signer
@@ -531,8 +531,18 @@ class JobRun:
         )
 
     def _upcoming(self, id: str) -> list[Any]:
-        ids = [other for other in self._schedule.ahead() if other != id]
-        return list(inputs_at_hand(ids, self._graph, self._signer.signed, self._results.peek))
+        ahead = self._schedule.ahead()
+        ids = [other for other in ahead if other != id]
+        found = list(inputs_at_hand(ids, self._graph, self._signer.signed, self._results.peek))
+        job, executor = self._executor.next_job, self._executor
+        if job is None or job.id == self._job.id:
+            return found
+        coming = {self._signer.signed[other] for other in ahead}
+        known = Signing(self._kinds, executor.decisions, self._graph, self._fingerprints, executor.limits, coming)
+        try:
+            return [*found, *inputs_of_next(job, known, self._results.peek)]
+        except Exception:  # it is only a look ahead; what is wrong with that job is told when it runs
+            return found
 
     def _instance(self, id: str, kind: Kind) -> object | None:
         if kind.spec.new_instance is None:

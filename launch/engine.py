@@ -23,7 +23,7 @@ from execution.executor import Executor
 from launch.flags import flags
 from launch.folders import TOKENIZERS
 from launch.idle import WhenIdle
-from launch.memory import SHARE_FOR_MODELS, card, keepers, unloading
+from launch.memory import SHARE_FOR_MODELS, card, keepers, reported, unloading
 from launch.settings import Caching, Devices, Packs, Settings
 from launch.shelf import DiskShelf, edition
 from launch.system import system
@@ -81,7 +81,11 @@ def build_engine(settings: Settings, folders: Folders, door: Path | None = None)
         file_exists=inputs.has,
     )
     return GraphEngine(
-        executor, lambda: system(settings), unload=unload, packs=LoadedPacks(loaded, PromptServer.instance)
+        executor,
+        lambda: system(settings),
+        unload=unload,
+        packs=LoadedPacks(loaded, PromptServer.instance),
+        memory=lambda: reported(found),
     )
 
 

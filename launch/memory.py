@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import psutil
 import torch
@@ -57,6 +58,15 @@ def upcoming_needs() -> Sequence[Need]:
     """What the rest of the running job needs, and the next one."""
     run = executing.get()
     return () if run is None else needs_in(run.upcoming())
+
+
+def reported(found: Keepers) -> Mapping[str, Any]:
+    """What `/v1/memory` shows: the card, if there is one, and every model."""
+    reports = [keeper.report() for keeper in found.all]
+    return {
+        "device": next((report["device"] for report in reports if report["device"] is not None), None),
+        "models": [model for report in reports for model in report["models"]],
+    }
 
 
 def unloading(found: Keepers, forget: Callable[[], None]) -> Callable[[], None]:

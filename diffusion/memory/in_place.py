@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -9,6 +10,8 @@ import torch
 from torch import nn
 
 from diffusion.memory.device import is_out_of_memory
+from diffusion.memory.estimate import weights
+from diffusion.memory.report import on_host
 from diffusion.memory.work import OutOfMemory, Place, Work, in_gb
 from diffusion.patches.weights import forget_patched, patched
 
@@ -22,9 +25,11 @@ class InPlace:
     def __init__(self, free: Callable[[], int] | None = None, tell: Callable[[str], None] = lambda sentence: None):
         self._free, self._tell = free, tell
         self._names: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+        self._book = Lock()  # `report` comes from another thread
 
     def adopt(self, network: nn.Module, name: str) -> None:
-        self._names[network] = name
+        with self._book:
+            self._names[network] = name
 
     def run(self, work: Work[T]) -> T:
         networks = {need.network: patched(need.network, need.patches) for need in work.needs}
@@ -54,4 +59,7 @@ class InPlace:
             forget_patched(network)
 
     def report(self) -> Mapping[str, Any]:
-        return {}
+        """Every network it was given to keep. They are where they are: there is no device to have a part of them."""
+        with self._book:
+            names = [(name, network) for network, name in self._names.items()]
+        return {"device": None, "models": [on_host(name, weights(network)) for name, network in names]}

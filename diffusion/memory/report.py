@@ -9,21 +9,29 @@ from diffusion.memory.home import Home
 
 
 def reported(
-    device: Device, networks: Sequence[tuple[str, Home | None]], busy: Collection[Home], next_uses: Mapping[Home, int]
+    device: Device,
+    networks: Sequence[tuple[str, int, Home | None]],
+    busy: Collection[Home],
+    next_uses: Mapping[Home, int],
 ) -> Mapping[str, Any]:
-    """networks: name and home; None for one that has not run yet. next_uses: how many runs ahead, where known."""
+    """networks: name, size and home, None for one that has not run yet. next_uses: how many runs ahead, if known."""
     return {
         "device": {"name": device.name, "capacity": device.capacity, "used": device.used(), "free": device.free()},
         "models": [
-            {"name": name, "running": False, "bytes": None, "last_use": None, "next_use": None}
+            on_host(name, size)
             if home is None
             else {
                 "name": name,
                 "running": home in busy,
-                "bytes": {"total": home.bytes, "device": home.present, "host_copies": home.staged},
+                "bytes": {"host": size + home.staged, "device": home.present},
                 "last_use": None if home.last_time is None else datetime.fromtimestamp(home.last_time, UTC).isoformat(),
                 "next_use": next_uses.get(home),
             }
-            for name, home in networks
+            for name, size, home in networks
         ],
     }
+
+
+def on_host(name: str, size: int) -> Mapping[str, Any]:
+    """A network of which nothing is on a device."""
+    return {"name": name, "running": False, "bytes": {"host": size, "device": 0}, "last_use": None, "next_use": None}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from diffusion.memory.conveyor import Conveyor
 from diffusion.memory.device import Device, is_out_of_memory
+from diffusion.memory.estimate import weights
 from diffusion.memory.home import Home
 from diffusion.memory.leaves import Leaf
 from diffusion.memory.measured import Measured
@@ -214,8 +215,8 @@ class Residency:
         """From any thread, also while work runs."""
         with self._book:
             names, homes = list(self._names.items()), dict(self._homes)
-        return reported(self._device, [(name, homes.get(network)) for network, name in names], self._busy(),
-                        self._next_uses)  # fmt: skip
+        networks = [(name, weights(network), homes.get(network)) for network, name in names]
+        return reported(self._device, networks, self._busy(), self._next_uses)
 
     def _home(self, network: nn.Module) -> Home:
         home = self._homes.get(network)

@@ -24,11 +24,13 @@ from execution.workers.messages import (
     AskCatalogue,
     AskCheck,
     AskHandlers,
+    AskMemory,
     AskPacks,
     AskSystem,
     Begin,
     CannotSay,
     Catalogue,
+    Expect,
     Free,
     Handled,
     Interrupt,
@@ -122,9 +124,11 @@ class Child:
                 self._jobs.run(job, self._outbox.tell, _nothing)
             case Interrupt(prompt_id):
                 self._jobs.interrupt(prompt_id)
+            case Expect(job):
+                self._jobs.expect(job)
             case Free(unload_models, free_memory):
                 self._jobs.free(unload_models, free_memory)
-            case AskCatalogue() | AskCheck() | AskSystem() | AskPacks() | AskHandlers():
+            case AskCatalogue() | AskCheck() | AskSystem() | AskMemory() | AskPacks() | AskHandlers():
                 self._answerer.ask(message.deadline, lambda: self._answer(message))
 
     def _beat(self, seconds: float) -> None:
@@ -148,6 +152,8 @@ class Child:
                 return Verdicts(id, engine.check(questions))
             case AskSystem(id):
                 return System(id, engine.system())
+            case AskMemory(id):
+                return System(id, engine.memory())
             case AskPacks(id):
                 return Packs(id, engine.packs.facts() if engine.packs else PackFacts())
             case AskHandlers(id, _, body):

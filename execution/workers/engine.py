@@ -31,6 +31,12 @@ class Engine(Protocol):
 
     def system(self) -> Mapping[str, Any]: ...
 
+    def memory(self) -> Mapping[str, Any]: ...
+
+    def expect(self, job: Job) -> None:
+        """From any thread: this job will probably be the next."""
+        ...
+
     @property
     def packs(self) -> PackSide | None:
         """What packs bring besides nodes; None where there are no packs."""

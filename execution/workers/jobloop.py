@@ -55,6 +55,11 @@ class JobLoop:
         """From any thread. Heeded also when the job has been taken in and not begun."""
         self._unwanted.add(prompt_id)
 
+    def expect(self, job: Job) -> None:
+        """From any thread: this job will probably be the next. Heeded at once, also while another runs."""
+        if self._engine is not None:
+            self._engine.expect(job)
+
     def free(self, unload_models: bool, free_memory: bool) -> None:
         """From any thread: give memory back after what was asked before."""
 

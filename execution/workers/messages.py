@@ -36,6 +36,13 @@ class Free:
 
 
 @dataclass(frozen=True, slots=True)
+class Expect:
+    """Heeded at once: this job will probably be the next to run here."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
 class AskCatalogue:
     """id: of the question; its answer carries it back. deadline: seconds until nobody waits for the answer."""
 
@@ -72,6 +79,12 @@ class AskHandlers:
 
 
 @dataclass(frozen=True, slots=True)
+class AskMemory:
+    id: int
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The engine is built: jobs can run."""
 
@@ -104,6 +117,8 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class System:
+    """The answer to AskSystem and AskMemory."""
+
     id: int
     facts: Mapping[str, Any]
 
@@ -130,7 +145,7 @@ class CannotSay:
     reason: str
 
 
-Question = AskCatalogue | AskCheck | AskSystem | AskPacks | AskHandlers
+Question = AskCatalogue | AskCheck | AskSystem | AskMemory | AskPacks | AskHandlers
 Answer = Catalogue | Verdicts | System | Packs | Handled | CannotSay
-ToWorker = Begin | Run | Interrupt | Free | AskCatalogue | AskCheck | AskSystem | AskPacks | AskHandlers
+ToWorker = Begin | Run | Interrupt | Free | Expect | Question
 FromWorker = Ready | Alive | Happened | Catalogue | Verdicts | System | Packs | Handled | CannotSay

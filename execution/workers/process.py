@@ -27,10 +27,12 @@ from execution.workers.messages import (
     AskCatalogue,
     AskCheck,
     AskHandlers,
+    AskMemory,
     AskPacks,
     AskSystem,
     CannotSay,
     Catalogue,
+    Expect,
     Free,
     FromWorker,
     Handled,
@@ -176,6 +178,14 @@ class ProcessWorker:
     async def check(self, questions: Sequence[CheckQuestion], deadline: float) -> Sequence[Verdict]:
         answer = await self._ask(lambda id: AskCheck(id, deadline, questions), deadline)
         return answer.verdicts if isinstance(answer, Verdicts) else ()
+
+    def expect(self, job: Job) -> None:
+        if self._up and self._life is not None:
+            self._life.send(Expect(job))
+
+    async def memory(self, deadline: float) -> Mapping[str, Any]:
+        answer = await self._ask(lambda id: AskMemory(id, deadline), deadline)
+        return answer.facts if isinstance(answer, System) else {}
 
     async def system(self, deadline: float) -> Mapping[str, Any]:
         answer = await self._ask(lambda id: AskSystem(id, deadline), deadline)

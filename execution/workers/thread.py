@@ -127,6 +127,12 @@ class ThreadWorker:
     async def check(self, questions: Sequence[CheckQuestion], deadline: float) -> Sequence[Verdict]:
         return await self._ask(lambda engine: engine.check(questions), deadline)
 
+    def expect(self, job: Job) -> None:
+        self._jobs.expect(job)
+
+    async def memory(self, deadline: float) -> Mapping[str, Any]:
+        return await self._ask(lambda engine: engine.memory(), deadline)
+
     async def system(self, deadline: float) -> Mapping[str, Any]:
         return await self._ask(lambda engine: engine.system(), deadline)
 

@@ -87,6 +87,14 @@ class Worker(Protocol):
         """Give memory back as soon as no job runs."""
         ...
 
+    def expect(self, job: Job) -> None:
+        """Say which job will probably be the next to run here, so that what it needs can be made ready."""
+        ...
+
+    async def memory(self, deadline: float) -> Mapping[str, Any]:
+        """Which models are where, as `/v1/memory` shows them. Raises NoAnswer."""
+        ...
+
     async def system(self, deadline: float) -> Mapping[str, Any]:
         """Versions, devices and memory, as `/system_stats` shows them. Raises NoAnswer."""
         ...

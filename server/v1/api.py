@@ -11,6 +11,7 @@ from server.problems import json_response
 from server.services import Services
 from server.v1.events import EventOperations
 from server.v1.jobs import JobOperations, JobView
+from server.v1.memory import MemoryOperations
 from server.v1.openapi import describe
 from server.v1.operations import routes
 from server.v1.page import POLICY, page
@@ -32,6 +33,7 @@ class JobApi:
             *JobOperations(view, s.queue, s.dispatch).all(),
             *EventOperations(view, s.feed).all(),
             *self._workflows.all(),
+            *MemoryOperations(s.dispatch).all(),
         ]
 
     async def deliver(self, _: web.Application) -> AsyncGenerator[None]:

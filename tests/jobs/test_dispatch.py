@@ -4,7 +4,7 @@ import asyncio
 import errno
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -51,6 +51,7 @@ class Puppet:
     endings: asyncio.Queue[Callable[[str], Ending] | Exception] = field(default_factory=asyncio.Queue)
     interrupted: list[str] = field(default_factory=list[str])
     freed: list[tuple[bool, bool]] = field(default_factory=list[tuple[bool, bool]])
+    expected: asyncio.Queue[Job] = field(default_factory=asyncio.Queue[Job])
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None: ...
@@ -90,6 +91,12 @@ class Puppet:
 
     async def handle(self, body: Mapping[str, Any], deadline: float) -> Mapping[str, Any]:
         return body
+
+    def expect(self, job: Job) -> None:
+        self.expected.put_nowait(job)
+
+    async def memory(self, deadline: float) -> Mapping[str, Any]:
+        return {}
 
     async def system(self, deadline: float) -> Mapping[str, Any]:
         return {}
@@ -160,6 +167,19 @@ async def test_a_record_can_be_read_by_the_time_its_ending_is_told(
     assert entry is not None
     assert entry["outputs"] == {"1": {"text": ["hello"]}}
     assert entry["status"]["messages"][-1][0].startswith("execution_")
+
+
+async def test_a_busy_worker_is_told_which_job_comes_next(queue: Queue, puppet: Puppet, told: Told):
+    dispatch = Dispatch(queue, [puppet], told, look=0)
+    await dispatch.start()
+    await queue.put(job("a"))
+    assert await puppet.begun.get() == "a"
+    await queue.put(job("b"))
+    ahead = await puppet.expected.get()
+    assert (ahead.id, ahead.outputs, ahead.extra) == ("b", job("b").outputs, {})
+    await queue.put(replace(job("c"), number=-1.0))  # before it
+    assert (await puppet.expected.get()).id == "c"
+    await dispatch.close()
 
 
 async def test_jobs_run_one_after_the_other_and_a_failure_stops_nothing(queue: Queue, puppet: Puppet, told: Told):

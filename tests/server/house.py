@@ -105,6 +105,7 @@ class Engine:
 
     script: Script = run_every_node
     freed: list[tuple[bool, bool]] = field(default_factory=list[tuple[bool, bool]])
+    expected: list[str] = field(default_factory=list[str])
     packs: PackSide | None = None
 
     def run(self, job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Ending:
@@ -120,6 +121,14 @@ class Engine:
 
     def free(self, unload_models: bool, free_memory: bool) -> None:
         self.freed.append((unload_models, free_memory))
+
+    def memory(self) -> Mapping[str, Any]:
+        places = {"host": 10, "device": 4}
+        model = {"name": "SDXL", "running": False, "bytes": places, "last_use": None, "next_use": 2}
+        return {"device": {"name": "card", "capacity": 9, "used": 4, "free": 5}, "models": [model]}
+
+    def expect(self, job: Job) -> None:
+        self.expected.append(job.id)
 
     def system(self) -> Mapping[str, Any]:
         return {"system": {"os": "posix", "comfyui_version": "0.3.64"}, "devices": [{"name": "cpu", "type": "cpu"}]}

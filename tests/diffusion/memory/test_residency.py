@@ -314,11 +314,12 @@ def test_the_report_says_what_is_where_also_while_work_runs():
     keeper = Residency(PretendDevice(PLENTY))
     keep(sample.network, keeper, "DiT of a.safetensors")
     (before,) = keeper.report()["models"]
-    assert (before["name"], before["bytes"], before["last_use"]) == ("DiT of a.safetensors", None, None)
+    assert (before["name"], before["last_use"]) == ("DiT of a.safetensors", None)
+    assert before["bytes"] == {"host": sample.bytes, "device": 0}
     job = Way(lambda place: keeper.report()["models"][0]["running"])
     assert keeper.run(Work("a look", [Need(sample.network)], [job])) is True
     (after,) = keeper.report()["models"]
-    assert after["bytes"] == {"total": sample.bytes, "device": sample.bytes, "host_copies": 0}
+    assert after["bytes"] == {"host": sample.bytes, "device": sample.bytes}
     assert after["last_use"] is not None
     assert after["running"] is False
 

@@ -48,6 +48,7 @@ class Misbehaving:
 
     def __init__(self):
         self.freed: list[tuple[bool, bool]] = []
+        self.expected: list[str] = []
         self.runs = 0
 
     def run(self, job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Ending:
@@ -144,6 +145,12 @@ class Misbehaving:
 
     def free(self, unload_models: bool, free_memory: bool) -> None:
         self.freed.append((unload_models, free_memory))
+
+    def memory(self) -> Mapping[str, Any]:
+        return {"device": None, "expected": self.expected}
+
+    def expect(self, job: Job) -> None:
+        self.expected.append(job.id)
 
     def system(self) -> Mapping[str, Any]:
         return {"pid": os.getpid()}

@@ -273,6 +273,8 @@ async def test_questions_are_answered_while_a_job_runs(worker: ProcessWorker):
     [verdict] = await worker.check([CheckQuestion("1", "Text", {"x": 1}, (), {})], deadline=20)
     assert verdict.names == ("x",)
     assert await worker.system(deadline=20) == {"pid": worker.pid}
+    worker.expect(job("q", "Text"))
+    assert (await worker.memory(deadline=20))["expected"] == ["q"]
     worker.interrupt("p")
     await running
 

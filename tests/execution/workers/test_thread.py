@@ -80,6 +80,8 @@ async def test_questions_are_answered_while_a_job_runs(worker: ThreadWorker):
     verdicts = await worker.check([CheckQuestion("1", "Text", {"x": 1}, (), {})], deadline=10)
     assert [verdict.names for verdict in verdicts] == [("x",)]
     assert "pid" in await worker.system(deadline=10)
+    worker.expect(job("q", "Text"))
+    assert (await worker.memory(deadline=10))["expected"] == ["q"]
     worker.interrupt("p")
     await running
 
