@@ -6,6 +6,7 @@ from typing import Any
 from execution.spec import NodeSpec
 from nodes import (
     conditioning,
+    conditioning_sets,
     conditioning_transformers,
     controlnet,
     gligen,
@@ -44,6 +45,7 @@ from nodes.signature import DeclarationError
 
 MODULES: tuple[ModuleType, ...] = (
     conditioning,
+    conditioning_sets,
     conditioning_transformers,
     controlnet,
     gligen,

@@ -1,5 +1,6 @@
 """Schedules and lists of sigmas: menus `sampling/custom_sampling/schedulers` and `…/sigmas`."""
 
+import math
 from typing import Annotated
 
 from diffusion.sampling import schedules
@@ -7,7 +8,7 @@ from diffusion.sampling import sigmas as cutting
 from diffusion.sampling.process import process_of
 from nodes.declare import node
 from nodes.markers import Choice, Number, Out
-from nodes.wire import Model, Sigmas
+from nodes.wire import Latent, Model, Sigmas
 
 SCHEDULE_NAMES = list(schedules.SCHEDULES)
 
@@ -28,6 +29,25 @@ def basic_scheduler(*, model: Model, scheduler: Scheduler, steps: Steps = 20, de
     denoise: the share of the noise to start from; 1 is a picture from nothing.
     """
     return schedules.schedule(process_of(model.prediction).levels, scheduler, steps, denoise)
+
+
+@node("LTXVScheduler", category="sampling/custom_sampling/schedulers", modern=True)
+def ltxv_scheduler(
+    *,
+    steps: Steps = 20,
+    max_shift: Annotated[float, Number(0.0, 100.0, step=0.01)] = 2.05,
+    base_shift: Annotated[float, Number(0.0, 100.0, step=0.01)] = 0.95,
+    stretch: bool = True,
+    terminal: Annotated[float, Number(0.0, 0.99, step=0.01)] = 0.1,
+    latent: Latent | None = None,
+) -> Sigmas:
+    """A flow schedule that follows the size of the latent, after LTX-Video.
+
+    stretch: so that the last level above 0 is the terminal one.
+    latent: what will be sampled; without one 4096 positions.
+    """
+    tokens = 4096 if latent is None else math.prod(latent["samples"].shape[2:])
+    return schedules.ltxv(steps, tokens, max_shift, base_shift, terminal if stretch else None)
 
 
 @node("KarrasScheduler", category="sampling/custom_sampling/schedulers")

@@ -68,6 +68,8 @@ SOCKETS: dict[str, Any] = {
     "CLIP_VISION_OUTPUT": lambda: SimpleNamespace(data=[], image_embeds=draw(1, 24), last_hidden_state=draw(1, 5, 32)),
     "GLIGEN": functools.cache(tiny.gligen),
     "STYLE_MODEL": functools.cache(tiny.style_model),
+    "HOOKS": lambda: None,  # no node makes them
+    "TIMESTEPS_RANGE": lambda: (0.2, 0.5),
     "MODEL": functools.cache(tiny.model),
     "CLIP": functools.cache(tiny.text_encoders),
     "VAE": functools.cache(tiny.autoencoder),

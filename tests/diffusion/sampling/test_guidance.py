@@ -15,6 +15,7 @@ from diffusion.patches.pag import with_perturbed_attention
 from diffusion.patches.sag import gaussian_blur, with_self_attention_guidance
 from diffusion.sampling.denoiser import Step
 from diffusion.sampling.guidance.apg import with_apg
+from diffusion.sampling.guidance.by_frame import with_linear_cfg, with_triangle_cfg
 from diffusion.sampling.guidance.core import Cfg, GuidanceStep, Guider, guidance_of, with_after, with_before
 from diffusion.sampling.guidance.epsilon_scaling import with_epsilon_scaling
 from diffusion.sampling.guidance.fresca import by_frequency, with_fresca
@@ -23,6 +24,7 @@ from diffusion.sampling.guidance.mahiro import with_mahiro
 from diffusion.sampling.guidance.norm import with_cfg_norm
 from diffusion.sampling.guidance.operation import with_operation
 from diffusion.sampling.guidance.perp_neg import perpendicular, with_perp_neg
+from diffusion.sampling.guidance.renorm import with_renormalised_cfg
 from diffusion.sampling.guidance.rescale import with_rescaled_cfg
 from diffusion.sampling.guidance.tangential import damped, with_tangential_damping
 from diffusion.sampling.guidance.weakened import with_weakened_guidance
@@ -71,6 +73,7 @@ METHODS: dict[str, Callable[[Model], Model]] = {
     "sag": with_self_attention_guidance,
     "epsilon scaling": with_epsilon_scaling,
     "tangential damping": with_tangential_damping,
+    "renormalised": with_renormalised_cfg,
     "fresca": lambda model: with_fresca(model, freq_cutoff=4),
     "operation": lambda model: with_operation(model, halved),
 }
@@ -109,13 +112,57 @@ def test_every_method_treats_each_latent_of_a_batch_by_itself(name: str):
         lambda model: with_epsilon_scaling(model, 1.0),
         lambda model: with_apg(model, eta=1.0, norm_threshold=0.0),
         lambda model: with_fresca(model, 1.0, 1.0),
+        lambda model: with_renormalised_cfg(model, renorm_cfg=0.0),
+        lambda model: with_linear_cfg(model, 5.0),
+        lambda model: with_triangle_cfg(model, 5.0),
         lambda model: with_weakened_guidance(model, ModelHooks(), 3.0),
         lambda model: with_weakened_guidance(model, ModelHooks(), 3.0, start_percent=0.5, end_percent=0.4),
     ],
-    ids=["rescale 0", "pag 0", "sag 0", "epsilon 1", "apg as cfg", "fresca 1", "nothing weakened", "empty range"],
+    ids=[
+        "rescale 0",
+        "pag 0",
+        "sag 0",
+        "epsilon 1",
+        "apg as cfg",
+        "fresca 1",
+        "no limit",
+        "linear 5",
+        "triangle 5",
+        "nothing weakened",
+        "empty range",
+    ],
 )
 def test_neutral_settings_are_plain_guidance(neutral: Callable[[Model], Model]):
     assert relative_error(run(neutral(MODEL)), run()) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("method", "scales"), [(with_linear_cfg, (1.0, 3.0, 5.0)), (with_triangle_cfg, (1.0, 5.0, 1.0))]
+)
+def test_frames_are_guided_by_scales_of_their_own(method: Callable[[Model, float], Model], scales: tuple[float, ...]):
+    shape = (3, *SHAPE[1:])
+    noise = initial_noise(shape, 3)
+
+    def sampled(model: Model, cfg: float, rows: slice) -> Tensor:
+        given = torch.zeros(shape)[rows], noise[rows], sampler("euler"), SIGMAS
+        return sample_guided(model, Cfg([POSITIVE], [NEGATIVE], cfg), *given).latent
+
+    video = sampled(method(MODEL, 1.0), 5.0, slice(None))
+    for i, scale in enumerate(scales):
+        assert relative_error(video[i : i + 1], sampled(MODEL, scale, slice(i, i + 1))) < TOLERANCE
+
+
+def test_renormalised_guidance_goes_no_further_than_the_positive_velocity_is_long():
+    step = first_step(with_renormalised_cfg(MODEL, renorm_cfg=0.8))
+    length, allowed = ((step.x - each).flatten(1).norm(dim=1) for each in (step.denoised, step.positive))
+    torch.testing.assert_close(length, 0.8 * allowed, rtol=1e-4, atol=1e-5)
+
+
+def test_truncated_guidance_begins_below_its_noise_level():
+    level = float(SIGMAS[0])
+    step = first_step(with_renormalised_cfg(MODEL, cfg_trunc=level))
+    assert torch.equal(step.denoised, step.positive)
+    assert relative_error(run(with_renormalised_cfg(MODEL, level + 1, 0.0)), run()) < TOLERANCE
 
 
 def test_rescaled_guidance_has_the_deviation_of_the_positive_v():
