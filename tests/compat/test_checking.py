@@ -1,8 +1,11 @@
 """`check-pack`: each way to break a promise is found and named, and a pack that keeps them all is left in peace."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from compat.checking import check
 from compat.checking.check import check_pack
@@ -31,6 +34,17 @@ class Node:
 
 NODE_CLASS_MAPPINGS = {{"Node": Node}}
 '''
+
+
+@pytest.fixture(autouse=True)
+def leave_no_trace() -> Iterator[None]:
+    """The command sets up the log of the whole process, and one of the packs here changes torch's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    torch.set_default_dtype(torch.float32)
 
 
 def checked(tmp_path: Path, text: str) -> Report:
@@ -108,9 +122,6 @@ FAULTS: dict[str, tuple[str, str, str]] = {
 def test_a_fault_is_found_and_named(way: str, tmp_path: Path):
     text, aspect, says = FAULTS[way]
     report = checked(tmp_path, text)
-    import torch
-
-    torch.set_default_dtype(torch.float32)
     faults = [finding for finding in findings(report) if finding.is_fault]
     assert {finding.aspect for finding in faults} == {aspect}, faults
     assert any(says in finding.sentence for finding in faults), faults
