@@ -112,8 +112,9 @@ def close(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 def test_every_stand_in_loads(house: House):
-    assert [pack.trouble for pack in house.loaded.packs] == [None] * 4
-    assert [dict(pack.broken_nodes) for pack in house.loaded.packs] == [{}] * 4
+    assert {pack.name for pack in house.loaded.packs} == {path.name for path in PACKS.iterdir()}
+    assert [pack.trouble for pack in house.loaded.packs if pack.trouble] == []
+    assert [dict(pack.broken_nodes) for pack in house.loaded.packs if pack.broken_nodes] == []
     assert list(house.loaded.conflicts) == []
 
 
@@ -306,3 +307,15 @@ def test_a_blocker_stops_what_comes_after_and_an_interrupt_the_job(house: House)
     assert not any(isinstance(e, NodeFinished) and e.ui for e in house.events)
     graph["s"] = node("FlowStop", value=1)
     assert isinstance(house.run(graph, "s"), Interrupted)
+
+
+def test_nodes_with_schemas_work_on_models_as_classes_do(house: House):
+    plain = sampled(house, ["model", 0], cfg=6.0)
+    nodes = {
+        "m": node("SchemaRescale", model=["model", 0], scale=2.0),
+        "p": node("SchemaEncode", clip=["clip", 0], text="a (red:1.3) fox"),
+    }
+    assert close(sampled(house, ["m", 0], cfg=3.0, nodes=nodes, positive=["p", 0]), plain)
+    graph = {**prompts(), "ours": node("VAEDecode", samples=["latent", 0], vae=["vae", 0])}
+    theirs = {**graph, "theirs": node("SchemaDecode", samples=["latent", 0], vae=["vae", 0])}
+    assert close(house.made(theirs, "theirs")[0], house.made(graph, "ours")[0])
