@@ -1,6 +1,9 @@
-"""Seconds per sampling step of our UNet against diffusers', with the same random weights in both.
+"""Seconds per sampling step of our networks against diffusers', with the same random weights in both.
 
     python -m benchmarks.sampling sd15 --side 512 --dtype float32 --runs 5
+    python -m benchmarks.sampling flux --side 512 --dtype bfloat16 --blocks 2
+
+--blocks: of transformers only so many blocks of each kind, for the memory at hand.
 
 One step is one call of the network on a batch of two, positive and negative. Runs alternate between the two, so that
 whatever else the machine does meets both; the best of each counts, in seconds of the clock and of the processor.
@@ -17,6 +20,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
+from benchmarks.transformer_steps import TRANSFORMERS, transformer_steps
 from diffusion.families.registry import recognise
 
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -89,15 +93,20 @@ def steps(name: str, side: int, dtype: torch.dtype, device: str) -> tuple[Callab
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", choices=CONFIGS)
+    parser.add_argument("model", choices=[*CONFIGS, *TRANSFORMERS])
     parser.add_argument("--side", type=int, default=512, help="of the picture, in pixels")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--blocks", type=int, help="of transformers: so many of each kind, not all")
     options = parser.parse_args()
 
     wait = torch.cuda.synchronize if options.device.startswith("cuda") else lambda: None
-    our_step, their_step = steps(options.model, options.side, getattr(torch, options.dtype), options.device)
+    dtype = getattr(torch, options.dtype)
+    if options.model in TRANSFORMERS:
+        our_step, their_step = transformer_steps(options.model, options.side, dtype, options.device, options.blocks)
+    else:
+        our_step, their_step = steps(options.model, options.side, dtype, options.device)
     expected = their_step().float()
     error = (our_step().float() - expected).abs().max() / expected.std()
     ours, theirs = Best(), Best()

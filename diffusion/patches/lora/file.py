@@ -20,7 +20,7 @@ ADAPTER_METADATA = "lora_adapter_metadata"
 # Width of the context that cross-attention reads -> the line of UNets that has it.
 _CONTEXTS = {768: "SD 1.x", 1024: "SD 2.x", 2048: "SDXL", 1280: "the SDXL refiner"}
 _OTHERS = {
-    "joint_transformer_blocks": "SD3",
+    "joint_transformer_blocks": "AuraFlow",
     "joint_blocks": "SD3",
     "single_transformer_blocks": "Flux",
     "double_blocks": "Flux",

@@ -8,6 +8,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from benchmarks.sampling import CONFIGS as PUBLISHED
+from benchmarks.transformer_steps import transformer_steps
 from diffusion.families.registry import recognise
 from tests.diffusion import inventory
 from tests.diffusion.models.oracle import TOLERANCE, relative_error
@@ -53,3 +54,30 @@ def test_predictions_agree_at_full_size(name: str):
     expected = theirs(x, timesteps, context, added_cond_kwargs=added).sample
     del theirs, weights  # ours is about to store some of them in another order
     assert relative_error(ours(x, timesteps, context, y), expected) < TOLERANCE
+
+
+@pytest.mark.full_size
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("name", "blocks", "dtype", "tolerance", "needed"),
+    [
+        ("sd3", None, torch.bfloat16, 0.1, 9 * 2**30),
+        ("sd3", 4, torch.float32, TOLERANCE, 6 * 2**30),
+        ("flux", 3, torch.bfloat16, 0.1, 8 * 2**30),
+        ("flux", 1, torch.float32, TOLERANCE, 5 * 2**30),
+    ],
+    ids=["SD3 medium in bfloat16", "blocks of SD3", "blocks of Flux in bfloat16", "blocks of Flux"],
+)
+@torch.no_grad()
+def test_transformers_agree_at_full_size(
+    name: str, blocks: int | None, dtype: torch.dtype, tolerance: float, needed: int
+):
+    """In bfloat16 rounding adds up over the blocks; in float32 what is left is the order of summation."""
+    free = psutil.virtual_memory().available
+    if free < needed:
+        pytest.skip(f"{free / 2**30:.0f} GiB of memory are free, {needed / 2**30:.0f} are needed")
+    torch.manual_seed(0)
+    ours, theirs = transformer_steps(name, 256, dtype, "cpu", blocks)
+    expected = theirs().float()
+    assert expected.isfinite().all()
+    assert ((ours().float() - expected).pow(2).mean().sqrt() / expected.std()).item() < tolerance
