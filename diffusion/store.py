@@ -54,8 +54,9 @@ from diffusion.memory import estimate
 from diffusion.memory.in_place import InPlace
 from diffusion.memory.keeper import keep as let_keep
 from diffusion.memory.work import Keeper
-from diffusion.models.autoencoder import AutoencoderKL, read_autoencoder_config
+from diffusion.models.autoencoder import AutoencoderConfig, AutoencoderKL, read_autoencoder_config
 from diffusion.models.taesd import TinyAutoencoder
+from diffusion.models.wan_autoencoder import WanAutoencoder, WanAutoencoderConfig, read_wan_autoencoder_config
 from diffusion.patches.lora.file import LoraFile, open_lora
 from diffusion.text.build import build_text_encoder
 from diffusion.text.kinds import family_for, spec_of, tell_apart
@@ -308,7 +309,8 @@ class ModelStore:
         return self._network(f"text encoder {spec.name}", checkpoint.path, key, build)
 
     def _autoencoder(self, checkpoint: Checkpoint, found: Found) -> Autoencoder:
-        config = read_autoencoder_config(found.weights.shapes)
+        shapes = found.weights.shapes
+        config = read_autoencoder_config(shapes) or read_wan_autoencoder_config(shapes)
         if config is None:
             raise CheckpointError(checkpoint.path, "the VAE has a decoder but no encoder of the kind that is supported")
         if config.image_channels != 3 or config.latent_channels < 3:
@@ -325,7 +327,7 @@ class ModelStore:
             lambda: _sound(
                 checkpoint.path,
                 build_network(
-                    checkpoint.path, "VAE", lambda: AutoencoderKL(config), in_dtype(unpacked(found.weights), dtype)
+                    checkpoint.path, "VAE", lambda: autoencoder_of(config), in_dtype(unpacked(found.weights), dtype)
                 ),
             ),
             self.keepers.autoencoders,
@@ -361,6 +363,10 @@ def _sound(path: Path, network: nn.Module) -> nn.Module:
     if names := damaged_tensors(network):
         raise CheckpointError(path, damage(names))
     return network
+
+
+def autoencoder_of(config: AutoencoderConfig | WanAutoencoderConfig) -> nn.Module:
+    return AutoencoderKL(config) if isinstance(config, AutoencoderConfig) else WanAutoencoder(config)
 
 
 def _what(checkpoint: Checkpoint) -> str:

@@ -1,4 +1,4 @@
-"""Opens a folder as diffusers lays it out (`unet/`, `text_encoder/`, `vae/`, …) as if it were one checkpoint."""
+"""Opens a folder as diffusers lays it out (`unet/` or `transformer/`, `text_encoder/`, `vae/`, …) as one checkpoint."""
 
 import json
 from collections.abc import Iterator
@@ -13,18 +13,24 @@ from diffusion.families.registry import recognise
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _VARIANTS = ("", ".fp16", ".bf16")
 _EXTENSIONS = (".safetensors", ".bin")
+_TEXT_FOLDERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 
 
 def open_folder(folder: Path) -> Checkpoint:
     """The networks of a diffusers folder under the prefixes of a single file. Raises CheckpointError."""
-    unet = _open_part(folder / "unet")
-    if unet is None:
-        raise CheckpointError(folder, "not a diffusers folder: expected `unet/diffusion_pytorch_model.safetensors`")
-    opened = [unet]
-    weights = unet.weights.behind("model.diffusion_model.")
-    recognised = recognise(unet.weights.shapes)
+    network = _open_part(folder / "unet") or _open_part(folder / "transformer")
+    if network is None:
+        raise CheckpointError(
+            folder,
+            "not a diffusers folder: expected `diffusion_pytorch_model.safetensors` in `unet` or `transformer`",
+        )
+    opened = [network]
+    weights = network.weights.behind("model.diffusion_model.")
+    recognised = recognise(network.weights.shapes)
     specs = recognised.family.text_encoders if recognised else ()
-    for name, spec in zip(("text_encoder", "text_encoder_2"), (specs[:1] + specs[-1:]) if specs else (), strict=False):
+    # The refiner's one encoder is the second of the pipeline that it belongs to.
+    places = zip(_TEXT_FOLDERS, specs if len(specs) > 1 else specs * 2, strict=False)
+    for name, spec in places:
         if part := _open_part(folder / name):
             opened.append(part)
             weights = weights.joined(part.weights.behind(f"text_encoders.{spec.name}.transformer."))

@@ -16,6 +16,7 @@ from diffusion.checkpoints.rename import Part, Table, convert
 from diffusion.checkpoints.weights import Source, Weights
 from diffusion.families.family import Family
 from diffusion.families.registry import FAMILIES, Recognised, configured, recognise
+from diffusion.models.wan_autoencoder import MARKER as WAN_MARKER
 from diffusion.text.tokenizers import EMBEDDED
 
 NETWORK_PREFIXES = ("model.diffusion_model.", "model.model.", "net.")
@@ -126,12 +127,14 @@ def _other_prefixes(encoder: str, family: Family[Any]) -> Sequence[str]:
 
 
 def find_autoencoder(weights: Weights, prefixes: Sequence[str]) -> Found | None:
-    """The KL autoencoder behind the first of these prefixes that has one, in the published names."""
+    """The autoencoder behind the first of these prefixes that has one, in the published names."""
     for prefix in prefixes:
         inner = weights.under(prefix)
         if "decoder.conv_in.weight" in inner:
             table = autoencoder_table(inner.shapes)
             return Found(convert(inner, table), prefix, table)
+        if WAN_MARKER in inner:
+            return Found(inner, prefix, {name: (Part(name),) for name in inner})
     return None
 
 

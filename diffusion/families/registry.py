@@ -11,6 +11,7 @@ from diffusion.families.family import Family, Shapes
 from diffusion.families.flux import FLUX
 from diffusion.families.lumina2 import LUMINA2
 from diffusion.families.pixart import PIXART_SIGMA
+from diffusion.families.qwen_image import QWEN_IMAGE
 from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT, SD2_UNCLIP
 from diffusion.families.sd3 import SD3
 from diffusion.families.sd15 import INSTRUCT_PIX2PIX, SD15, SD15_INPAINT
@@ -36,6 +37,7 @@ FAMILIES: tuple[Family[Any], ...] = (
     LUMINA2,
     Z_IMAGE,
     AURAFLOW,
+    QWEN_IMAGE,
 )
 
 

@@ -9,16 +9,22 @@ from diffusers.models.transformers.transformer_flux import FluxTransformer2DMode
 from safetensors.torch import save_file
 from torch import Tensor
 
+from diffusion.autoencode import decode as decode_latent
+from diffusion.autoencode import encode as encode_picture
 from diffusion.checkpoints.errors import CheckpointError
 from diffusion.checkpoints.write import save_checkpoint, save_text_encoder
 from diffusion.families.flux import DEV, FLUX, SCHNELL
 from diffusion.families.sd3 import SD3
+from diffusion.models.wan_autoencoder import WanAutoencoder
 from diffusion.store import ModelStore, Precision
 from diffusion.text.encode import encode, prompt_tokens
 from diffusion.text.tokenizers import TokenizerFolders, TokenizerMissing
 from tests.diffusion.models.oracle import randomised
 from tests.diffusion.models.test_transformer_parity import FLUX as THEIR_FLUX
+from tests.diffusion.models.test_wan_autoencoder import CONFIG as WAN
 from tests.diffusion.text.sentencepieces import model as sentencepiece_model
+from tests.diffusion.tiny import randomised as tiny_random
+from tests.diffusion.tiny import tensors_of
 from tests.diffusion.tiny_transformers import FAMILIES, T5_WIDTH, TinyTransformer, t5, tiny_transformer
 
 
@@ -145,3 +151,41 @@ def test_what_was_read_is_written_and_read_again(tmp_path: Path, models: dict[st
     assert set(again.text_encoders.networks) == {"clip_l", "clip_g", "t5xxl"}
     save_text_encoder(tmp_path / "t5.safetensors", loaded.text_encoders, "t5xxl")
     assert set(store.text_encoders([tmp_path / "t5.safetensors"], "sd3").networks) == {"t5xxl"}
+
+
+def test_a_diffusers_folder_of_a_transformer_is_a_checkpoint(
+    tmp_path: Path, models: dict[str, TinyTransformer], store: ModelStore
+):
+    made = models["Flux"]
+    theirs: Any = randomised(FluxTransformer2DModel(**THEIR_FLUX, guidance_embeds=True))
+    for part, name, tensors in (
+        ("transformer", "diffusion_pytorch_model", dict(theirs.state_dict())),
+        ("text_encoder", "model", made.text_encoders["clip_l"]),
+        ("text_encoder_2", "model", made.text_encoders["t5xxl"]),
+        ("vae", "diffusion_pytorch_model", made.autoencoder),
+    ):
+        (tmp_path / part).mkdir()
+        saved(tmp_path / part / f"{name}.safetensors", tensors)
+    loaded = store.checkpoint(tmp_path)
+    assert loaded.model.family is FLUX
+    assert loaded.text_encoders
+    assert set(loaded.text_encoders.networks) == {"clip_l", "t5xxl"}
+    assert loaded.autoencoder
+
+
+def test_eight_bit_weights_of_another_layout_are_stacked_and_stay_in_eight_bits(tmp_path: Path):
+    theirs: Any = randomised(FluxTransformer2DModel(**THEIR_FLUX))
+    tensors = {n: t.to(torch.float8_e4m3fn) for n, t in theirs.state_dict().items()}
+    model = ModelStore().diffusion_model(saved(tmp_path / "m.safetensors", tensors))
+    layer: Any = model.network.get_submodule("double_blocks.0.img_attn.qkv")
+    assert layer.weight.dtype == torch.float8_e4m3fn
+    q, k, v = (tensors[f"transformer_blocks.0.attn.to_{name}.weight"].float() for name in "qkv")
+    assert torch.equal(layer.weight_in(torch.float32), torch.cat([q, k, v]))
+
+
+def test_the_autoencoder_of_wan_and_qwen_image_is_a_vae(tmp_path: Path, store: ModelStore):
+    network = WanAutoencoder(WAN)
+    vae = store.vae(saved(tmp_path / "vae.safetensors", tensors_of(tiny_random(network, 1))))
+    assert (vae.channels, vae.downscale) == (4, 8)
+    latent = encode_picture(vae, torch.rand(1, 32, 48, 3))
+    assert decode_latent(vae, latent).shape == (1, 32, 48, 3)

@@ -26,7 +26,7 @@ def checkpoint(shapes: dict[str, tuple[int, ...]]) -> Checkpoint:
 
 SIXTEEN = [name for name in inventory.names() if re.match(r"sd3|flux", name)]
 """Those whose autoencoder has sixteen channels."""
-LINES = "sd3|flux|pixart_sigma|chroma|lumina2|z_image|auraflow"
+LINES = "sd3|flux|pixart_sigma|chroma|lumina2|z_image|auraflow|qwen"
 SUPPORTED = [name for name in inventory.names() if re.match(rf"(dit_)?({LINES})", name)]
 
 

@@ -11,6 +11,7 @@ from diffusion.families.family import Family
 from diffusion.families.flux import FLUX
 from diffusion.families.lumina2 import LUMINA2
 from diffusion.families.pixart import PIXART_SIGMA
+from diffusion.families.qwen_image import QWEN_IMAGE
 from diffusion.families.registry import FAMILIES, recognise
 from diffusion.families.sd2 import SD2, SD2_DEPTH, SD2_INPAINT
 from diffusion.families.sd3 import SD3
@@ -35,6 +36,7 @@ NETWORKS = {
     "dit_lumina2": LUMINA2,
     "dit_z_image": Z_IMAGE,
     "dit_auraflow": AURAFLOW,
+    "dit_qwen_image": QWEN_IMAGE,
 }
 DIFFUSERS = {
     "unet_sd15_diffusers": SD15,

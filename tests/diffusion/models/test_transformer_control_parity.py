@@ -12,6 +12,7 @@ from diffusion.checkpoints.transformer_control import FoundTransformerControl, f
 from diffusion.checkpoints.weights import Weights
 from diffusion.families.flux import FLUX
 from diffusion.families.sd3 import SD3
+from diffusion.models.controlnet_union import KINDS
 from diffusion.models.patches import channels_first_tokens
 from tests.diffusion.models.oracle import TOLERANCE, randomised, relative_error
 from tests.diffusion.models.test_transformer_parity import FLUX as FLUX_SETTINGS
@@ -107,3 +108,9 @@ def test_xlabs_own_names_are_known_too():
     again, found = built(Weights.of(named))
     assert found.hints is None
     assert set(again.state_dict()) == set(ours.state_dict())
+
+
+def test_a_union_controlnet_knows_kinds_by_the_names_of_menus():
+    ours, _ = built(Weights.of(randomised(FluxControlNetModel(**FLUX_CONFIG, num_mode=3)).state_dict()))
+    assert ours.modes == {"canny/lineart/anime_lineart/mlsd": 0, "tile": 1, "depth": 2}
+    assert set(ours.modes) <= set(KINDS)

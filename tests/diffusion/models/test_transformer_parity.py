@@ -9,6 +9,7 @@ from diffusers.models.transformers.pixart_transformer_2d import PixArtTransforme
 from diffusers.models.transformers.transformer_chroma import ChromaTransformer2DModel
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 from diffusers.models.transformers.transformer_lumina2 import Lumina2Transformer2DModel
+from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
 from torch import Tensor
@@ -215,3 +216,20 @@ def test_auraflow_agrees():
     times = torch.tensor([0.003, 0.8])
     expected = theirs(x, context, times).sample
     assert relative_error(ours(x, times, context), expected) < TOLERANCE
+
+
+def test_qwen_image_agrees():
+    config: dict[str, Any] = {
+        "num_layers": 2,
+        "num_attention_heads": 2,
+        "attention_head_dim": 32,
+        "joint_attention_dim": 48,
+        "axes_dims_rope": (4, 14, 14),
+        "in_channels": 64,
+        "out_channels": 16,
+    }
+    ours, theirs = pair(QwenImageTransformer2DModel, **config)
+    x, context = drawn((2, 16, 10, 12), (2, 7, 48))
+    times = torch.tensor([0.003, 0.8])
+    out = theirs(channels_first_tokens(x), context, None, times, img_shapes=[[(1, 5, 6)]] * 2).sample
+    assert relative_error(ours(x, times, context), from_channels_first(out, 10, 12)) < TOLERANCE

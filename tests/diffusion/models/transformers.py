@@ -21,8 +21,8 @@ def ours_like(theirs: Any) -> tuple[Any, Recognised]:
         assert used == set(weights), sorted(set(weights) - used)[:5]
         tensors = dict(joined(weights, found.joins))
     else:
-        assert found.names is not None
-        tensors = {ours: weights[name] for name, ours in found.names.items()}
+        names = found.names or {name: name for name in weights}
+        tensors = {ours: weights[name] for name, ours in names.items()}
     with torch.device("meta"):
         ours: nn.Module = found.family.build(found.config)
     ours.load_state_dict(tensors, assign=True)
