@@ -49,7 +49,6 @@ class FakeServer:
         self.running: Json | None = None
         self.interrupted = asyncio.Event()
         self.sockets: dict[str, web.WebSocketResponse] = {}
-        self.held = False
         self.refuse: Callable[[Json], Json | None] = lambda body: None
         self.fail_node: str | None = None
         self.requests: list[str] = []
@@ -66,9 +65,6 @@ class FakeServer:
                 web.get("/api/queue", self._queue),
                 web.post("/api/queue", self._cancel),
                 web.post("/api/interrupt", self._interrupt),
-                web.get("/v1/queue", self._standing),
-                web.post("/v1/queue/{held:pause|resume}", self._hold),
-                web.post("/v1/jobs/{id}/move", self._move),
                 web.get("/api/history", self._history),
                 web.post("/api/history", self._forget),
                 web.post("/api/prompt", self._prompt),
@@ -141,23 +137,6 @@ class FakeServer:
         self.pending = [] if body.get("clear") else [job for job in self.pending if job["id"] not in gone]
         return web.Response()
 
-    async def _standing(self, _request: web.Request) -> web.Response:
-        return web.json_response({"paused": self.held, "counts": {}})
-
-    async def _hold(self, request: web.Request) -> web.Response:
-        self.held = request.match_info["held"] == "pause"
-        return await self._standing(request)
-
-    async def _move(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        (moved,) = [job for job in self.pending if job["id"] == request.match_info["id"]]
-        rest = [job for job in self.pending if job is not moved]
-        at = 0 if body.get("front") else next(i for i, job in enumerate(rest) if job["id"] == body["before"])
-        self.pending = [*rest[:at], moved, *rest[at:]]
-        for place, job in enumerate(self.pending):
-            job["item"][0] = place
-        return web.json_response({})
-
     async def _interrupt(self, _request: web.Request) -> web.Response:
         self.interrupted.set()
         return web.Response()
@@ -184,7 +163,7 @@ class FakeServer:
 
     async def _run_all(self) -> None:
         while True:
-            if not self.pending or self.held:
+            if not self.pending:
                 await asyncio.sleep(0.005)
                 continue
             self.running = self.pending.pop(0)

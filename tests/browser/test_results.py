@@ -117,3 +117,46 @@ def test_a_second_run_says_how_long_it_takes(desk: Any):
           return known.length; }"""
     )
     assert left >= 1
+
+
+def test_the_queue_is_held_put_in_order_and_let_go(desk: Any):
+    page = desk.page
+    desk.press("q")
+    queue = page.get_by_role("complementary", name="Queue and results")
+    queue.get_by_role("button", name="Hold").click()
+    expect(page.get_by_text("The queue is held")).to_be_visible()
+    desk.press("Control+k")
+    page.get_by_role("combobox", name="All commands").fill("queue several times")
+    desk.press("Enter")
+    page.get_by_role("textbox", name="How many times").fill("1+2")
+    desk.press("Enter")
+    waiting = "() => heddle.app.jobs.filter((job) => job.state === 'pending').map((job) => job.id)"
+    desk.wait(lambda: len(desk.evaluate(waiting)) == 3)
+    first, second, third = desk.evaluate(waiting)
+    page.locator(".job.pending").nth(2).get_by_role("button", name="To the front").click(force=True)
+    desk.wait(lambda: desk.evaluate(waiting) == [third, first, second])
+    page.locator(".job.pending").nth(2).get_by_role("button", name="Sooner").click(force=True)
+    desk.wait(lambda: desk.evaluate(waiting) == [third, second, first])
+    queue.get_by_role("button", name="Go on").click()
+    desk.wait(lambda: desk.evaluate(waiting) == [])
+    desk.wait(lambda: not desk.evaluate("() => heddle.app.jobs.some((job) => job.state === 'running')"))
+
+
+def test_words_are_found_inside_subgraphs_and_folded_frames(desk: Any):
+    page = desk.page
+    desk.click(desk.title(desk.of_type("ImageBlur")))
+    desk.press("Control+Shift+g")
+    desk.press("Control+g")
+    desk.evaluate("() => heddle.app.active.select({ groups: new Set([0]) })")
+    desk.press("Alt+f")
+    desk.press("Control+f")
+    page.get_by_role("combobox", name="Find in workflow").fill("Subgraph")
+    desk.press("Enter")
+    desk.settled()
+    assert desk.evaluate("() => heddle.app.active.graph.groups[0].folded") is False
+    desk.press("Control+f")
+    page.get_by_role("combobox", name="Find in workflow").fill("ImageBlur")
+    desk.press("Enter")
+    desk.settled()
+    assert desk.evaluate("() => heddle.app.active.path.length") == 1
+    assert [node["type"] for node in desk.nodes().values()] == ["ImageBlur"]

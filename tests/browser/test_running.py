@@ -160,28 +160,6 @@ def test_a_result_is_compared_with_the_one_before(editor: Any, page: Page, serve
     assert "20%" in clip
 
 
-def test_waiting_jobs_are_held_put_in_order_and_let_go(editor: Any, page: Page, server: Any):
-    editor.press("q")
-    page.get_by_role("button", name="Hold").click()
-    expect(page.get_by_text("The queue is held")).to_be_visible()
-    for _ in range(3):
-        editor.queue()
-    editor.wait(lambda: len(server.fake.pending) == 3)
-    first, second, third = (job["id"] for job in server.fake.pending)
-
-    def shown() -> list[str]:
-        return editor.evaluate("() => heddle.app.jobs.filter((job) => job.state === 'pending').map((job) => job.id)")
-
-    editor.wait(lambda: shown() == [first, second, third])
-    page.locator(".job.pending").nth(2).hover()
-    page.locator(".job.pending").nth(2).get_by_role("button", name="Sooner").click()
-    editor.wait(lambda: shown() == [first, third, second])
-    page.locator(".job.pending").nth(2).get_by_role("button", name="To the front").click(force=True)
-    editor.wait(lambda: [job["id"] for job in server.fake.pending] == [second, first, third])
-    page.get_by_role("button", name="Go on").click()
-    editor.wait(lambda: len(server.fake.history) == 3)
-
-
 def test_the_rest_of_a_run_is_estimated_from_the_last_one(editor: Any, page: Page, server: Any):
     server.fake.pace = 0.02
     editor.queue()

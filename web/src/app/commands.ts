@@ -185,7 +185,7 @@ const edges: readonly (readonly [Edge, string])[] = [["left", "left edges"], ["r
 export const commands: readonly Command[] = [
   command("Run", "run", "Queue", "Ctrl+Enter", ({ runner }) => void runner.queue()),
   command("Run", "run-front", "Queue in front", "Ctrl+Shift+Enter", ({ runner }) => void runner.queue({ front: true })),
-  command("Run", "run-four", "Queue four times", "", ({ runner }) => void runner.queue({ count: 4 })),
+  command("Run", "run-many", "Queue several times…", "", ({ app }) => app.setDialog({ kind: "run-many" })),
   command("Run", "run-live", "Run on change: on or off", "", ({ app }) => {
     app.live = !app.live;
     app.notify({ tone: "info", text: app.live ? t("Every change is queued by itself.") : t("Changes are no longer queued by themselves.") });

@@ -4,6 +4,7 @@ import type { Message } from "../client/protocol";
 import { HttpError, type NodeErrors, http, readNodeErrors } from "../client/http";
 import { Socket } from "../client/socket";
 import type { Editor } from "../editor/editor";
+import { membersOf } from "../editor/frames";
 import { advance } from "../graph/control";
 import type { Document, NodeId } from "../graph/document";
 import { type Json, type JsonObject, isArray, isObject, text } from "../graph/json";
@@ -316,6 +317,8 @@ export function jumpTo(app: App, editor: Editor, executionId: string): void {
   if (node === undefined) return;
   if (editor.path.join(":") !== path.slice(0, -1).join(":")) editor.goTo(path.slice(0, -1));
   if (!editor.graph.nodes.has(node)) return;
+  // What lies in a folded frame cannot be shown before that is open.
+  if (editor.folded.nodes.has(node)) editor.edit("Unfold", (graph) => ({ ...graph, groups: graph.groups.map((group, i) => (group.folded && membersOf(graph, editor.layout, i).nodes.has(node) ? { ...group, folded: false } : group)) }));
   editor.select({ nodes: new Set([node]) });
   app.reveal?.(new Set([node]));
 }

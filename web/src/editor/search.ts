@@ -1,7 +1,7 @@
 /** Finding node types in the palette and things in the workflow. */
 
 import type { Catalogue, NodeDefinition } from "../graph/definitions";
-import type { Graph, NodeId } from "../graph/document";
+import type { Document, Graph } from "../graph/document";
 import { fits, members } from "../graph/types";
 
 /** How well letters match in order; 0 is not at all. Beginnings of words and runs count more. */
@@ -87,18 +87,24 @@ function wireFit(definition: NodeDefinition, side: "takes" | "gives", type: stri
 }
 
 export interface Finding {
-  readonly node: NodeId;
+  /** As the server knows it: inside subgraphs with the instances before it ("12:3"). */
+  readonly node: string;
   readonly where: string;
   readonly text: string;
 }
 
-/** Titles, types, ids and values of a graph that hold the words. */
-export function findInGraph(graph: Graph, catalogue: Catalogue, words: string, limit = 100): readonly Finding[] {
+/** Titles, types, ids and values that hold the words, in the whole document; what lies in subgraphs comes after its instance. */
+export function findInDocument(document: Document, catalogue: Catalogue, words: string, limit = 100): readonly Finding[] {
   const needle = words.trim().toLowerCase();
-  if (needle === "") return [];
   const found: Finding[] = [];
+  if (needle !== "") findInGraph(document, document.root, "", catalogue, needle, limit, found);
+  return found;
+}
+
+function findInGraph(document: Document, graph: Graph, prefix: string, catalogue: Catalogue, needle: string, limit: number, found: Finding[]): void {
   for (const node of graph.nodes.values()) {
-    const title = node.title ?? catalogue.get(node.type)?.title ?? node.type;
+    const subgraph = document.subgraphs.get(node.type);
+    const title = node.title ?? subgraph?.name ?? catalogue.get(node.type)?.title ?? node.type;
     const places: readonly (readonly [string, string])[] = [
       ["title", title],
       ["type", node.type],
@@ -106,8 +112,9 @@ export function findInGraph(graph: Graph, catalogue: Catalogue, words: string, l
       ...Object.entries(node.values ?? {}).map(([key, value]) => [key, typeof value === "object" ? JSON.stringify(value) : String(value)] as const),
     ];
     const hit = places.find(([, text]) => text.toLowerCase().includes(needle));
-    if (hit) found.push({ node: node.id, where: hit[0] === "title" ? title : `${title} · ${hit[0]}`, text: hit[1] });
-    if (found.length >= limit) break;
+    if (hit) found.push({ node: prefix + node.id, where: hit[0] === "title" ? title : `${title} · ${hit[0]}`, text: hit[1] });
+    // A subgraph that contains itself is searched no deeper than a reader would follow.
+    if (subgraph && prefix.length < 60) findInGraph(document, subgraph.graph, `${prefix}${node.id}:`, catalogue, needle, limit, found);
+    if (found.length >= limit) return;
   }
-  return found;
 }

@@ -6,6 +6,7 @@ import { saveBlock } from "../app/blocks";
 import { openEmbedded, useAsInput } from "../app/files";
 import { save } from "../app/saved";
 import type { Editor } from "../editor/editor";
+import { evaluate } from "../editor/number";
 import { t } from "../words/words";
 import { ContextMenu } from "./Menu";
 import { Compare, Open } from "./Open";
@@ -13,7 +14,9 @@ import { ComboPicker } from "./ComboPicker";
 import { CommandPalette, ConnectPicker, FindPalette, NodePalette } from "./Palette";
 import { Rename } from "./Rename";
 import { Ask, Sheet } from "./Sheet";
-import { useApp } from "./use-app";
+import { useApp, useContextOf } from "./use-app";
+
+const MOST_RUNS = 999;
 
 type Of<K extends Dialog["kind"]> = Extract<Dialog, { kind: K }>;
 
@@ -33,6 +36,7 @@ export function Dialogs(): ReactNode {
 
 function Shown(): ReactNode {
   const app = useApp();
+  const { runner } = useContextOf();
   const { dialog } = app;
   switch (dialog?.kind) {
     case "palette":
@@ -61,6 +65,12 @@ function Shown(): ReactNode {
       return <Open />;
     case "save-as":
       return <Ask title={t("Save as")} label={t("Name")} initial={app.active.name ?? "untitled"} done={(name) => void save(app, app.active, name)} />;
+    case "run-many":
+      return <Ask title={t("Queue")} label={t("How many times")} initial="4" done={(text) => {
+        const count = Math.round(evaluate(text) ?? 0);
+        if (count >= 1 && count <= MOST_RUNS) void runner.queue({ count });
+        else app.notify({ tone: "info", text: t("A number from 1 to {most} is wanted.", { most: MOST_RUNS }) });
+      }} />;
     case "save-block":
       return <Ask title={t("Keep as a block")} label={t("Name")} initial={firstTitle(app.active)} done={(name) => void saveBlock(app, name)} />;
     case "shown-widgets":

@@ -4,7 +4,7 @@ import { type ReactNode, useEffect } from "react";
 import { listBlocks, placeBlock } from "../app/blocks";
 import { allCommands } from "../app/commands";
 import { keysOf } from "../app/keys";
-import { findInGraph, findTypes, score } from "../editor/search";
+import { findInDocument, findTypes, score } from "../editor/search";
 import { addConnected, possibleLinks, typeOf } from "../editor/wiring";
 import { jumpTo } from "../app/runner";
 import type { NodeDefinition } from "../graph/definitions";
@@ -110,9 +110,9 @@ export function FindPalette(): ReactNode {
     <Picker
       title={t("Find in workflow")}
       placeholder={t("Title, type, number or any value")}
-      find={(words) => findInGraph(editor.graph, app.catalogue, words).map(({ node, where, text }) => ({ id: node, label: where, detail: text.slice(0, 60) }))}
+      find={(words) => findInDocument(editor.document, app.catalogue, words).map(({ node, where, text }) => ({ id: node, label: where, detail: text.slice(0, 60) }))}
       close={() => app.setDialog(null)}
-      choose={(node) => jumpTo(app, editor, editor.executionId(node))}
+      choose={(node) => jumpTo(app, editor, node)}
       empty={t("Type to search titles, types, numbers and values.")}
     />
   );

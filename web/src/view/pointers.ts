@@ -9,6 +9,8 @@ import { type Viewport, pan, toGraph, zoomAt } from "../editor/viewport";
 import type { NodeId, Point } from "../graph/document";
 
 const DOUBLE_MS = 400;
+/** What means something when pressed twice; on anything else two quick presses are two presses. */
+const DOUBLES: ReadonlySet<Target["kind"]> = new Set(["empty", "title", "body", "link", "group", "end"]);
 /** A finger that rests this long opens the menu, as a right click does. */
 const PRESS_MS = 550;
 
@@ -122,7 +124,7 @@ export class Pointers {
     if (this.held.size === 2) return this.startPinch(event);
     const pointer = this.point("down", event);
     const near = Math.hypot(pointer.screen[0] - this.lastDown.at[0], pointer.screen[1] - this.lastDown.at[1]) < 6;
-    if (event.button === 0 && near && event.timeStamp - this.lastDown.time < DOUBLE_MS) {
+    if (event.button === 0 && near && event.timeStamp - this.lastDown.time < DOUBLE_MS && DOUBLES.has(pointer.target.kind)) {
       this.lastDown = { time: 0, at: pointer.screen };
       return this.feed({ ...pointer, type: "double" });
     }

@@ -3,7 +3,7 @@ import { copyNodes, fromClipboard, paste, toHtml } from "../../src/editor/clipbo
 import { Editor } from "../../src/editor/editor";
 import { bounds } from "../../src/editor/geometry";
 import { hit } from "../../src/editor/hit";
-import { findInGraph, findTypes, score } from "../../src/editor/search";
+import { findInDocument, findTypes, score } from "../../src/editor/search";
 import { fit, toGraph, toScreen, zoomAt } from "../../src/editor/viewport";
 import { addConnected, land } from "../../src/editor/wiring";
 import { startDocument } from "../../src/app/start";
@@ -114,7 +114,7 @@ describe("searching", () => {
     expect(fitting).not.toContain("CheckpointLoaderSimple");
   });
   test("finds values and titles in the workflow", () => {
-    expect(findInGraph(opened().graph, catalogue, "watermark").map((one) => one.where)).toEqual(["Negative prompt · text"]);
+    expect(findInDocument(opened().document, catalogue, "watermark").map((one) => one.where)).toEqual(["Negative prompt · text"]);
   });
 });
 
