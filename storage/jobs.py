@@ -247,12 +247,16 @@ class Jobs:
         """Give a waiting job another number. False when it does not wait."""
         return await self._database.write(lambda db: _move(db, id, number))
 
+    async def ahead(self) -> float | None:
+        """A number below those of all waiting jobs; None when there is none."""
+        return await self._database.read(_ahead)
+
     async def move_to_front(self, id: str) -> bool:
         """Have a waiting job served before all others. False when it does not wait."""
 
         def work(db: sqlite3.Connection) -> bool:
-            first = db.execute(f"SELECT number FROM {_WAITING} ORDER BY number LIMIT 1").fetchone()
-            return first is not None and _move(db, id, _below(first[0]))
+            number = _ahead(db)
+            return number is not None and _move(db, id, number)
 
         return await self._database.write(work)
 
@@ -424,6 +428,11 @@ def _next_filed(db: sqlite3.Connection) -> int:
 
 def _move(db: sqlite3.Connection, id: str, number: float) -> bool:
     return _changed(db, "UPDATE jobs SET number = ? WHERE id = ? AND state = 'queued'", (number, id))
+
+
+def _ahead(db: sqlite3.Connection) -> float | None:
+    first = db.execute(f"SELECT number FROM {_WAITING} ORDER BY number LIMIT 1").fetchone()
+    return first and _below(first[0])
 
 
 def _below(number: float) -> float:

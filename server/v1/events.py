@@ -25,7 +25,6 @@ from server.v1.jobs import LIVE, JobView
 from server.v1.operations import Call, Operation
 
 BEAT = 15.0  # seconds of silence before a comment is sent, so that nobody on the way hangs up
-LONGEST_LINE = 64 * 1024  # bytes waiting for a reader before we wait for it
 
 
 class EventOperations:

@@ -68,6 +68,8 @@ class Submitting:
 
     async def submit(self, call: Call, wanted: Submit, columns: Mapping[str, Place] | None = None) -> Answer:
         """columns: name of a column of the batch → what it sets; None: they are called after that."""
+        if wanted.front and wanted.priority is not None:
+            raise Refused(422, "invalid_field", "Give front or a priority, not both", "/front")
         await self._admission.check(call.request)
         key = _key(call)
         submission = Submission(
@@ -119,11 +121,12 @@ class Submitting:
                 f"The batch has {len(rows) * len(graph):,} nodes together; at most {MOST_NODES_IN_BATCH:,} are taken",
                 "/batch",
             )
+        priority = await self._queue.ahead() if wanted.front else wanted.priority
         prepared: list[QueuedJob] = []
         for number, row in enumerate(rows):
-            body: dict[str, Any] = {"prompt": changed(graph, row), "extra_data": extra, "front": wanted.front}
-            if wanted.priority is not None:
-                body["number"] = wanted.priority
+            body: dict[str, Any] = {"prompt": changed(graph, row), "extra_data": extra}
+            if priority is not None:
+                body["number"] = priority
             if wanted.client_id is not None:
                 body["client_id"] = wanted.client_id
             if wanted.targets is not None:

@@ -204,9 +204,9 @@ async def test_the_queue_is_paused_reordered_and_resumed(api: Api):
     assert (await api("GET", "/v1/queue")).body["counts"]["succeeded"] == 3
 
 
-async def test_a_job_in_front_is_served_before_those_that_wait(api: Api):
+async def test_a_job_in_front_is_served_before_all_that_wait(api: Api):
     await api("POST", "/v1/queue/pause")
-    for _ in range(2):
-        await api("POST", "/v1/jobs", {"graph": TWO_NODES})
+    await api("POST", "/v1/jobs", {"graph": TWO_NODES, "priority": -99})
     assert (await api("POST", "/v1/jobs", {"graph": TWO_NODES, "front": True})).body["position"] == 0
-    assert (await api("POST", "/v1/jobs", {"graph": TWO_NODES, "priority": -99})).body["position"] == 0
+    assert (await api("POST", "/v1/jobs", {"graph": TWO_NODES})).body["position"] == 2
+    assert (await api("POST", "/v1/jobs", {"graph": TWO_NODES, "front": True, "priority": 1})).status == 422
