@@ -30,7 +30,7 @@ class GraphEngine:
         system: Callable[[], Mapping[str, Any]],
         unload: Callable[[], None] = lambda: None,
         packs: PackSide | None = None,
-        memory: Callable[[], Mapping[str, Any]] = dict,
+        memory: Callable[[], Mapping[str, Any]] = lambda: {"device": None, "models": []},
     ):
         self.packs = packs
         self._executor = executor

@@ -10,6 +10,7 @@ from typing import Any, cast
 from aiohttp import WSMsgType, web
 
 from server.outbox import Outbox
+from server.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -19,10 +20,13 @@ _PATIENCE = 5.0
 
 
 class Client:
-    """flags: what the client negotiated; only the value true counts, so ask `supports`."""
+    """flags: what the client negotiated; only the value true counts, so ask `supports`. turns: of all clients."""
 
-    def __init__(self, id: str, socket: web.WebSocketResponse, request: web.Request, flags: dict[str, Any]):
+    def __init__(
+        self, id: str, socket: web.WebSocketResponse, request: web.Request, flags: dict[str, Any], turns: Turns
+    ):
         self.id, self.flags = id, flags
+        self._turns = turns
         self.outbox = Outbox()
         self._socket, self._request = socket, request
         self._tokens, self._counted = float(IN_BURST), time.monotonic()
@@ -35,6 +39,7 @@ class Client:
         with contextlib.suppress(ConnectionError, RuntimeError):  # closed meanwhile: the reading loop sees it too
             while not self._socket.closed:
                 frame = await self.outbox.take()
+                await self._turns.take()
                 if isinstance(frame, str):
                     await self._socket.send_str(frame)
                 else:

@@ -41,10 +41,12 @@ from server import messages
 from server.client import GOING_AWAY, TRY_AGAIN_LATER, Client
 from server.outbox import Frame, Overflow
 from server.progress import GATHER, MANY, JobView
+from server.turns import Turns
 
 logger = logging.getLogger(__name__)
 
 _REMEMBERED_FLAGS = 1024
+AT_ONCE = 16  # frames sent in one round of the loop; a large one takes a tenth of a millisecond
 RESYNC, WATCH_ALL, METADATA = "resync", "watch_all_jobs", "supports_preview_metadata"
 
 
@@ -61,6 +63,7 @@ class Hub:
         self._awaited: dict[str, str | None] = {}  # jobs that have not begun → who submitted them
         self._sockets: set[Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns = Turns(AT_ONCE)
 
     @property
     def sockets(self) -> int:
@@ -73,7 +76,7 @@ class Hub:
 
     async def serve(self, id: str, socket: web.WebSocketResponse, request: web.Request) -> None:
         """Talk to a client until its socket closes."""
-        client = Client(id, socket, request, self._flags_of(id))
+        client = Client(id, socket, request, self._flags_of(id), self._turns)
         client.on_flags = lambda: self._put(client, messages.message("feature_flags", self._features))
         self._greet(client)
         self._clients[id] = client

@@ -10,7 +10,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     another one beside it.
     """
     for item in items:
-        for group in ("end_to_end", "bad_inputs", "faults", "browser"):
+        for group in ("end_to_end", "bad_inputs", "faults", "fuzz", "browser"):
             if f"tests/{group}/" in item.path.as_posix():
                 item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: "tests/browser/" in item.path.as_posix())

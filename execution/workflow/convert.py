@@ -26,6 +26,7 @@ from execution.workflow.values import widget_values
 NOTES = ("Note", "MarkdownNote")
 PRIMITIVE, REROUTE = "PrimitiveNode", "Reroute"
 DEEPEST_NESTING = 64
+MOST_NODES = 50_000  # as many as a prompt may have
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,12 @@ def to_prompt(file: Mapping[str, Any], catalogue: Mapping[str, Declaration]) -> 
 
 def all_scopes(workflow: Workflow) -> Iterator[Scope]:
     """The root and every instance of a subgraph that is not muted or bypassed, outer ones first."""
-    waiting = [Scope(workflow.root)]
+    waiting, count = [Scope(workflow.root)], 0
     while waiting:
         scope = waiting.pop()
+        count += len(scope.graph.nodes) + 1
+        if count > MOST_NODES:
+            raise WorkflowError(f"with its subgraphs written out the workflow has more than {MOST_NODES:,} nodes")
         yield scope
         if scope.prefix.count(":") > DEEPEST_NESTING:
             raise WorkflowError(
@@ -145,7 +149,7 @@ def follow(source: Source, scope: Scope, wanted: Any, inside: Inside) -> tuple[s
 
 def through_bypassed(node: FileNode, slot: int, wanted: Any) -> Source | None:
     """The input that stands in for an output: the one at the same place if its type is wanted, else the first such."""
-    same = node.inputs[slot] if slot < len(node.inputs) else None
+    same = node.inputs[slot] if 0 <= slot < len(node.inputs) else None
     if wanted == "*":
         stand_in = same or (node.inputs[0] if node.inputs else None)
     elif same is not None and same.type == wanted:
@@ -157,7 +161,8 @@ def through_bypassed(node: FileNode, slot: int, wanted: Any) -> Source | None:
 
 def through_boundary(source: Source, scope: Scope) -> Source | Constant | None:
     """From the inside of a subgraph to what its instance is given: a link, else the value set on the instance."""
-    assert scope.instance is not None
+    if scope.instance is None:
+        return None  # the root has no boundary, whatever its links say
     names = scope.graph.input_names
     if source.slot >= len(names):
         return None

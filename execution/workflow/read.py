@@ -86,7 +86,7 @@ def mapping(value: object) -> Mapping[str, Any] | None:
 def read_workflow(value: Mapping[str, Any]) -> Workflow:
     """Read a file's JSON. Raises WorkflowError."""
     found = mapping(value.get("definitions")) or {}
-    definitions: list[dict[str, Any]] = found.get("subgraphs") or []
+    definitions = objects(found.get("subgraphs"), "workflow: subgraphs")
     subgraphs = {str(d.get("id")): read_graph(d, f"subgraph {d.get('name') or d.get('id')}") for d in definitions}
     return Workflow(read_graph(value, "workflow"), subgraphs)
 
@@ -97,15 +97,37 @@ def read_graph(value: Mapping[str, Any], where: str) -> FileGraph:
         raise WorkflowError(f"{where}: expected a list under `nodes`, got {type(nodes).__name__}")
     sources: dict[int, Source] = {}
     ends: dict[int, Source] = {}
-    links: Any = value.get("links") or []
-    for link in links:
+    for link in items(value.get("links"), f"{where}: links"):
         number, source, target, target_slot = read_link(link, where)
         sources[number] = source
         if target == BOUNDARY_OUT:
             ends[target_slot] = source
     read = [read_node(node, sources, where) for node in cast(list[Any], nodes)]
-    inputs: Any = value.get("inputs") or []
+    inputs = objects(value.get("inputs"), f"{where}: inputs")
     return FileGraph({node.id: node for node in read}, ends, tuple(str(i.get("name")) for i in inputs))
+
+
+def items(value: Any, where: str) -> Sequence[Any]:
+    """A list; nothing is an empty one. Raises WorkflowError."""
+    if value is not None and not isinstance(value, list):
+        raise WorkflowError(f"{where}: expected a list, got {type(value).__name__}")
+    return cast(Sequence[Any], value or ())
+
+
+def objects(value: Any, where: str) -> Sequence[Mapping[str, Any]]:
+    """A list of objects. Raises WorkflowError."""
+    found = items(value, where)
+    if not all(isinstance(item, Mapping) for item in found):
+        raise WorkflowError(f"{where}: expected objects, got {json.dumps(found)[:100]}")
+    return found
+
+
+def whole(value: Any, where: str) -> int:
+    """A whole number, also as text. Raises WorkflowError."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise WorkflowError(f"{where}: expected a whole number, got {json.dumps(value)[:100]}") from None
 
 
 def read_link(link: Any, where: str) -> tuple[int, Source, str, int]:
@@ -116,7 +138,7 @@ def read_link(link: Any, where: str) -> tuple[int, Source, str, int]:
         else:
             number, node, slot, target, target_slot = link[:5]
         return int(number), Source(str(node), int(slot)), str(target), int(target_slot)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise WorkflowError(f"{where}: {json.dumps(link)[:100]} is not a link ({error})") from error
 
 
@@ -124,27 +146,26 @@ def read_node(node: Any, sources: Mapping[int, Source], where: str) -> FileNode:
     of = mapping(node)
     if of is None or "id" not in of or not isinstance(of.get("type"), str):
         raise WorkflowError(f"{where}: {json.dumps(node)[:100]} is not a node; it needs `id` and `type`")
-    inputs: Any = of.get("inputs") or []
-    outputs: Any = of.get("outputs") or []
+    at, title, values = f"{where}, node {of['id']}", of.get("title"), of.get("widgets_values")
     return FileNode(
         id=str(of["id"]),
         type=of["type"],
-        mode=int(of.get("mode") or 0),
-        title=of.get("title"),
-        inputs=tuple(read_input(i, sources) for i in inputs),
-        output_types=tuple(o.get("type") for o in outputs),
-        values=of.get("widgets_values") or (),
+        mode=whole(of.get("mode") or 0, f"{at}: mode"),
+        title=title if isinstance(title, str) else None,
+        inputs=tuple(read_input(i, sources, at) for i in objects(of.get("inputs"), f"{at}: inputs")),
+        output_types=tuple(o.get("type") for o in objects(of.get("outputs"), f"{at}: outputs")),
+        values=cast(Any, values) if isinstance(values, list | Mapping) else (),
         named=mapping(of.get("widgets_values_named")),
-        properties=of.get("properties") or {},
+        properties=mapping(of.get("properties")) or {},
     )
 
 
-def read_input(value: Mapping[str, Any], sources: Mapping[int, Source]) -> FileInput:
+def read_input(value: Mapping[str, Any], sources: Mapping[int, Source], where: str) -> FileInput:
     link = value.get("link")
     widget = mapping(value.get("widget"))
     return FileInput(
         name=str(value.get("name")),
         type=value.get("type"),
-        source=sources.get(int(link)) if link is not None else None,
+        source=sources.get(whole(link, f"{where}: link")) if link is not None else None,
         widget=str(widget["name"]) if widget is not None and "name" in widget else None,
     )

@@ -38,7 +38,7 @@ class EditorRoutes:
         return [web.get("/", self.index)]
 
     def static(self) -> list[web.RouteDef]:
-        return [web.get("/{file:.+}", self.file)]
+        return [web.get("/{file:(?!v1/).+}", self.file)]
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         index = None if self._root is None else self._root / "index.html"

@@ -4,6 +4,7 @@ HEDDLE_TEST_DIE names the point and how often it is passed before: "submit.after
 worker. Points are laid around functions from outside; the program knows nothing of them.
 """
 
+import asyncio
 import functools
 import inspect
 import os
@@ -107,6 +108,8 @@ def main(words: Sequence[str]) -> int:
         child.serve(engine(folders_of(parse_serve(words[1:], HOME).paths)))
         return 1
     compose.worker_command = worker_command
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, lambda *_: print("tasks", len(asyncio.all_tasks()), file=sys.stderr, flush=True))
     arm(SERVER)
     return serve(words, HOME)
 

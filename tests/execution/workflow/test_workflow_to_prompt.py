@@ -231,3 +231,29 @@ def test_the_two_formats_are_told_apart_by_content():
 def test_what_is_not_a_workflow_says_where(broken: dict[str, Any], says: str):
     with pytest.raises(WorkflowError, match=says):
         to_prompt(broken, CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        {"nodes": [{"id": 1, "type": "A", "mode": [1]}]},
+        {"nodes": [{"id": 1, "type": "A", "inputs": [{"name": "x", "link": "no"}]}]},
+        {"nodes": [{"id": 1, "type": "A", "inputs": 5}]},
+        {"nodes": [{"id": 1, "type": "A", "outputs": [1]}]},
+        {"nodes": [], "links": 7},
+        {"nodes": [], "definitions": {"subgraphs": 7}},
+    ],
+)
+def test_a_damaged_file_is_refused_in_words(file: dict[str, Any]):
+    with pytest.raises(WorkflowError, match="expected"):
+        to_prompt(file, {})
+
+
+def test_subgraphs_that_double_at_each_level_are_refused_before_they_fill_the_memory():
+    def level(number: int) -> dict[str, Any]:
+        inner = [{"id": n, "type": f"level {number + 1}"} for n in range(2)]
+        return {"id": f"level {number}", "nodes": inner, "links": []}
+
+    file = {"nodes": [{"id": 1, "type": "level 0"}], "definitions": {"subgraphs": [level(n) for n in range(60)]}}
+    with pytest.raises(WorkflowError, match="more than 50,000 nodes"):
+        to_prompt(file, {})
