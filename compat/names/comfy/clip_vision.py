@@ -35,6 +35,26 @@ def clip_preprocess(image, size=224, mean=list(MEAN), std=list(STD), crop=True):
 siglip_preprocess = clip_preprocess
 
 
+def as_called(network):
+    """The same network, called as (pixel_values, attention_mask, intermediate_output): a tuple of the last states,
+    those of a layer counted as in a list, and the embedding."""
+    import copy
+
+    kind = type(network)
+    twin = copy.copy(network)
+    twin.__class__ = type(kind.__name__, (_CalledByPacks, kind), {"__module__": kind.__module__})
+    return twin
+
+
+class _CalledByPacks:
+    def forward(self, pixel_values=None, attention_mask=None, intermediate_output=None, **more):
+        if more:
+            return super().forward(pixel_values, **more)
+        out = super().forward(pixel_values, output_hidden_states=True)
+        layer = None if intermediate_output is None else out.hidden_states[intermediate_output]
+        return out.last_hidden_state, layer, out.image_embeds, None
+
+
 class ClipVisionModel:
     def __init__(self, json_config=None):
         if json_config is not None:
@@ -44,7 +64,8 @@ class ClipVisionModel:
     def of(cls, network) -> "ClipVisionModel":
         made = cls()
         parameter = next(network.parameters())
-        made.model = network
+        made.model = as_called(network)
+        made.native = network
         made.load_device, made.offload_device = parameter.device, torch.device("cpu")
         made.dtype = parameter.dtype
         made.image_size = network.config.image_size
@@ -64,7 +85,7 @@ class ClipVisionModel:
         """image: (B, H, W, 3) in 0…1."""
         pixels = clip_preprocess(image, self.image_size, self.image_mean, self.image_std, crop)
         with torch.no_grad():
-            out = self.model(pixels.to(self.load_device, self.dtype), output_hidden_states=True)
+            out = self.native(pixels.to(self.load_device, self.dtype), output_hidden_states=True)
         states = [state.float() for state in out.hidden_states]
         return Output(
             last_hidden_state=out.last_hidden_state.float(),
@@ -110,4 +131,4 @@ def load_clipvision_from_sd(sd, prefix="", convert_keys=False):
 
 
 outward(Output, lambda output: seen_of(output) if hasattr(output, "image_embeds") else output)
-outward(ClipVisionModel, lambda model: model.model)
+outward(ClipVisionModel, lambda model: model.native)

@@ -1,6 +1,7 @@
 """CONTROL_NET objects: a hint, a strength, a share of the run, and what they add inside a network."""
 
 from enum import Enum
+from types import SimpleNamespace
 
 import torch
 
@@ -31,6 +32,19 @@ def broadcast_image_to(tensor, target_batch_size, batched_number):
 
 def always(percent):
     return 999999999.9 if percent <= 0.0 else 0.0
+
+
+class _AsGiven:
+    """The schedule of a model whose input is scaled already."""
+
+    def __init__(self, call: ControlCall):
+        self._call = call
+
+    def calculate_input(self, sigma, noise):
+        return noise
+
+    def timestep(self, sigma):
+        return self._call.timesteps
 
 
 class ControlBase:
@@ -140,12 +154,17 @@ class ControlBase:
             return False
         return bool(t[0] > self.timestep_range[0] or t[0] < self.timestep_range[1])
 
+    @property
+    def driver(self):
+        """A kind of control that a pack wrote is run by the loop it was written for."""
+        from compat.inside.driver import drive
+
+        return None if getattr(self, "native", None) is not None else drive
+
     def control(self, call: ControlCall) -> Control | None:
         """As our own sampler asks."""
-        rows = call.x.shape[0]
-        if self.timestep_range is None:
-            self.pre_run(None, call.levels.percent_to_sigma)
-        sigma = torch.full((rows,), call.sigma)
+        self.pre_run(SimpleNamespace(model_sampling=_AsGiven(call)), call.levels.percent_to_sigma)
+        sigma = torch.full((call.x.shape[0],), call.sigma)
         cond = {"c_crossattn": call.context, "y": call.y}
         return control_of(self.get_control(call.x, sigma, cond, 1, {}))
 

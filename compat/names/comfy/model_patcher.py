@@ -152,11 +152,14 @@ class ModelPatcher:
         """What our own nodes made of the model; everything of packs comes on top."""
         self.handle = None
         self.force_cast_weights = False
+        self.weights_go_by_handle = False
+        """Who owns this patcher (a CLIP, a VAE) hands its patches to the library itself."""
         if not hasattr(model, "model_loaded_weight_memory"):
             model.model_loaded_weight_memory = 0
             model.model_lowvram = False
             model.current_weight_patches_uuid = None
-            model.device = getattr(model, "device", None) or offload_device
+            if getattr(model, "device", None) is None:
+                model.device = offload_device
 
     @classmethod
     def of(cls, handle: Model) -> "ModelPatcher":
@@ -200,6 +203,7 @@ class ModelPatcher:
         twin.parent = self
         twin.native = self.native
         twin.force_cast_weights = self.force_cast_weights
+        twin.weights_go_by_handle = self.weights_go_by_handle
         twin.callbacks = patcher_extension.copy_nested_dicts(self.callbacks)
         twin.wrappers = patcher_extension.copy_nested_dicts(self.wrappers)
         twin.injections = {key: list(found) for key, found in self.injections.items()}
@@ -452,7 +456,7 @@ class ModelPatcher:
                     network = patched(network, self.weight_patches())
                 same = network is self.native.network
                 model.diffusion_model = plain if same else as_packs_call(network, like=plain)
-            else:
+            elif not self.weights_go_by_handle:
                 for key in self.patches:
                     self.patch_weight_to_device(key, device_to)
             model.current_weight_patches_uuid = None if in_a_run else self.patches_uuid
@@ -641,6 +645,9 @@ class ModelPatcher:
         self.hook_mode = hook_mode
 
     def register_all_hook_patches(self, hooks, target_dict, model_options=None, registered=None):
+        """For one run: `restore_hook_patches` forgets them."""
+        if self.hook_patches_backup is None:
+            self.hook_patches_backup = create_model_options_clone(self.hook_patches)
         for hook in hooks.hooks if hooks is not None else ():
             hook.add_hook_patches(self, model_options, target_dict, registered)
 
@@ -672,7 +679,8 @@ class ModelPatcher:
         return options
 
     def restore_hook_patches(self):
-        pass
+        if self.hook_patches_backup is not None:
+            self.hook_patches, self.hook_patches_backup = self.hook_patches_backup, None
 
     def patch_hooks(self, hooks):
         return self.apply_hooks(hooks)

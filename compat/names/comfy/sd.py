@@ -100,6 +100,7 @@ class CLIP:
         parameter = next(next(iter(handle.networks.values())).parameters())
         made.patcher = ModelPatcher(made.cond_stage_model, parameter.device, torch.device("cpu"))
         made.patcher.native = None
+        made.patcher.weights_go_by_handle = True
         made.patcher.is_clip = True
         made.layer_idx = handle.stop_at_layer
         return made
@@ -259,6 +260,7 @@ class VAE:
         )
         self.patcher = ModelPatcher(self.first_stage_model, self.device, self.offload_device)
         self.patcher.native = None
+        self.patcher.weights_go_by_handle = True
         self.size = None
 
     def model_size(self):
