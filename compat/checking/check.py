@@ -19,6 +19,7 @@ from compat.prestartup import run_script
 from compat.trouble import trouble_of
 from compat.world import World
 from diffusion.store import ModelStore
+from execution.context import JobInterrupted
 from execution.spec import Blocked, Declaration, Expanded, NodeResult, NodeSpec
 from nodes.previews import Previews
 from storage.folders import Folders
@@ -95,7 +96,9 @@ def check_node(spec: NodeSpec, capabilities: Mapping[type, object], pack: Path) 
 
 def _run_findings(tried: list[Tried], declaration: Declaration, pack: Path) -> Iterator[Finding]:
     for one in tried:
-        if one.error is not None:
+        if isinstance(one.error, JobInterrupted):
+            yield Finding("running", "it stops the job", is_fault=False)
+        elif one.error is not None:
             yield Finding("running", f"it raised {trouble_of(one.error, pack)}")
         for name, value in one.before.items():
             if not same(value, one.after[name]):

@@ -1,11 +1,16 @@
 """Values to try nodes with: small, of several, and never all alike, so that what is mixed up is seen."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from compat.border import to_pack
+from compat.checking import models
+from diffusion.handles import Model
+from diffusion.sampling.solvers import sampler
 from execution.spec import InputSpec
 
 SAMPLE_PICTURE = "sample.png"
@@ -39,7 +44,11 @@ SOCKETS: Mapping[str, Callable[[], Any]] = {
     "IMAGE": lambda: _draw(2, 16, 24, 3),
     "MASK": lambda: _draw(2, 16, 24),
     "LATENT": lambda: {"samples": _draw(2, 4, 8, 12) * 2 - 1},
-    "CONDITIONING": lambda: [[_draw(1, 7, 16), {"pooled_output": _draw(1, 16)}]],
+    "CONDITIONING": lambda: [[_draw(1, 77, models.WIDTH), {"pooled_output": _draw(1, models.WIDTH)}]],
+    "MODEL": lambda: replace(models.model()),  # a handle of its own, so that what one node hangs on it is gone
+    "CLIP": models.text_encoders,
+    "VAE": models.autoencoder,
+    "SAMPLER": lambda: sampler("euler"),
     "SIGMAS": lambda: torch.linspace(10, 0, 5),
     "AUDIO": lambda: {"waveform": _draw(1, 2, 800) * 2 - 1, "sample_rate": 8000},
     "NOISE": _Noise,
@@ -80,8 +89,11 @@ def _within(value: Any, spec: InputSpec) -> Any:
 
 
 def copied(value: Any) -> Any:
-    """A copy to compare with later: tensors and containers are copied, other things are what they are."""
+    """A copy to compare with later: tensors and containers are copied, of a model what hangs on it; other things are
+    what they are."""
     match value:
+        case Model():
+            return hanging_on(value)
         case Tensor():
             return value.clone()
         case dict():
@@ -92,6 +104,24 @@ def copied(value: Any) -> Any:
             return tuple(copied(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
         case _:
             return value
+
+
+def hanging_on(model: Model) -> Any:
+    """What packs see hanging on a model, in a form that can be compared."""
+    patcher = to_pack(model)
+    parts = (getattr(patcher, name, None) for name in ("model_options", "patches", "object_patches"))
+    return [_outlined(part) for part in parts]
+
+
+def _outlined(value: Any) -> Any:
+    """Containers as they are, and what they hold by its identity."""
+    match value:
+        case dict():
+            return {str(key): _outlined(item) for key, item in value.items()}  # pyright: ignore
+        case list() | tuple():
+            return [_outlined(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return id(value)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -17,7 +17,8 @@ from execution.spec import Declaration, NodeSpec, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One call. error: what it raised. before, after: its inputs, as they were given and as they were left."""
+    """One call. error: what it raised. before, after: copies of its inputs, as they were given and
+    as they were left."""
 
     seconds: float
     outcome: Outcome | None
@@ -69,7 +70,8 @@ def try_once(
         error = raised
     finally:
         executing.reset(token)
-    return Tried(time.perf_counter() - began, outcome, error, before, given)
+    seconds = time.perf_counter() - began
+    return Tried(seconds, outcome, error, before, {name: copied(value) for name, value in given.items()})
 
 
 async def _awaited(made: Awaitable[Outcome]) -> Outcome:

@@ -140,8 +140,39 @@ def test_what_may_be_meant_so_is_a_note(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_node_for_which_there_is_nothing_to_try_is_left_out(tmp_path: Path):
-    report = checked(tmp_path, written().replace('("IMAGE",), "amount"', '("MODEL",), "amount"'))
-    assert (report.nodes[0].not_run, report.faults) == ("nothing here makes a MODEL to try it with", 0)
+    report = checked(tmp_path, written().replace('("IMAGE",), "amount"', '("GLIGEN",), "amount"'))
+    assert (report.nodes[0].not_run, report.faults) == ("nothing here makes a GLIGEN to try it with", 0)
+
+
+MODEL_NODE = """
+class Patch:
+    CATEGORY, DESCRIPTION, FUNCTION, RETURN_TYPES = "test", "d", "go", ("MODEL", "CONDITIONING", "LATENT", "IMAGE")
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {{"required": {{"model": ("MODEL",), "clip": ("CLIP",), "vae": ("VAE",), "sampler": ("SAMPLER",)}}}}
+
+    def go(self, model, clip, vae, sampler):
+        m = {clone}
+        m.set_model_sampler_cfg_function(lambda args: args["cond"])
+        latent = vae.encode(__import__("torch").full((1, 16, 16, 3), 0.5))
+        conditioning = clip.encode_from_tokens_scheduled(clip.tokenize("a text"))
+        return m, conditioning, {{"samples": latent}}, vae.decode(latent).clamp(0, 1)
+
+NODE_CLASS_MAPPINGS = {{"Patch": Patch}}
+"""
+
+
+def test_nodes_that_want_models_get_small_ones(tmp_path: Path):
+    report = checked(tmp_path, MODEL_NODE.format(clone="model.clone()"))
+    assert (findings(report), report.nodes[0].not_run) == ([], None)
+
+
+def test_a_model_that_is_patched_without_being_cloned_is_a_fault(tmp_path: Path):
+    report = checked(tmp_path, MODEL_NODE.format(clone="model"))
+    assert [(f.aspect, f.sentence.split(",")[0]) for f in findings(report)] == [
+        ("purity", "it changed its input 'model'")
+    ]
 
 
 def test_nodes_of_every_style_are_tried(tmp_path: Path):
