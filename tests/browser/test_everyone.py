@@ -129,7 +129,7 @@ def test_the_page_speaks_german(desk: Any):
     expect(page.get_by_role("button", name="Queue", exact=True)).to_be_visible()
 
 
-SURFACES = ["templates", "gallery", "versions", "compare", "settings", "shortcuts", "tour"]
+SURFACES = ["memory", "templates", "gallery", "versions", "compare", "settings", "shortcuts", "tour"]
 
 
 @pytest.mark.parametrize("surface", SURFACES)

@@ -160,3 +160,27 @@ def test_words_are_found_inside_subgraphs_and_folded_frames(desk: Any):
     desk.settled()
     assert desk.evaluate("() => heddle.app.active.path.length") == 1
     assert [node["type"] for node in desk.nodes().values()] == ["ImageBlur"]
+
+
+def test_memory_is_told_in_words(desk: Any):
+    page = desk.page
+    facts = {
+        "workers": [
+            {
+                "worker": "w",
+                "device": {"name": "a card", "capacity": 8 * 2**30, "used": 6 * 2**30, "free": 2 * 2**30},
+                "models": [
+                    {"name": "network", "running": True, "bytes": {"host": 10 * 2**30, "device": 5 * 2**30}},
+                    {"name": "decoder", "running": False, "bytes": {"host": 2**28, "device": 2**28}},
+                ],
+            }
+        ]
+    }
+    page.route("**/v1/memory", lambda route: route.fulfill(json=facts))
+    desk.evaluate("() => heddle.run('memory')")
+    dialog = page.get_by_role("dialog", name="Memory")
+    expect(dialog).to_contain_text("6.0 GiB of 8.0 GiB")
+    expect(dialog).to_contain_text("50 % on the card; the rest is streamed while it runs, which is slower")
+    expect(dialog).to_contain_text("wholly on the card")
+    page.unroute("**/v1/memory")
+    expect(dialog).not_to_contain_text("wholly on the card")

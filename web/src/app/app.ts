@@ -25,6 +25,7 @@ export type Dialog =
   | { readonly kind: "conflict"; readonly editor: Editor }
   | { readonly kind: "compare" }
   | { readonly kind: "templates" }
+  | { readonly kind: "memory" }
   | { readonly kind: "run-many" }
   | { readonly kind: "save-block" }
   | { readonly kind: "shown-widgets"; readonly node: NodeId }

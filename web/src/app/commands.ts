@@ -241,6 +241,7 @@ export const commands: readonly Command[] = [
     app.sidebar = app.sidebar === "queue" ? "none" : "queue";
     app.changed();
   }),
+  command("View", "memory", "Memory: which models are where", "", ({ app }) => app.setDialog({ kind: "memory" })),
   command("View", "gallery", "Gallery", "G", ({ app }) => app.setDialog({ kind: "gallery" })),
   command("View", "form", "Form or canvas", "", ({ app }) => {
     app.form = !app.form;

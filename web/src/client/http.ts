@@ -92,6 +92,29 @@ export interface Template {
   readonly path: string;
 }
 
+/** A model of a worker; places in bytes. */
+export interface ModelMemory {
+  readonly name: string;
+  readonly running: boolean;
+  readonly host: number;
+  readonly device: number;
+}
+export interface WorkerMemory {
+  readonly name: string;
+  /** Null where models compute on the processor. */
+  readonly device: { readonly name: string; readonly capacity: number; readonly used: number } | null;
+  readonly models: readonly ModelMemory[];
+}
+
+function readWorker(file: JsonObject): WorkerMemory {
+  const device = isObject(file["device"]) ? file["device"] : null;
+  const models = (isArray(file["models"]) ? file["models"] : []).filter(isObject).map((model): ModelMemory => {
+    const bytes = isObject(model["bytes"]) ? model["bytes"] : {};
+    return { name: text(model["name"]) ?? "", running: model["running"] === true, host: number(bytes["host"]) ?? 0, device: number(bytes["device"]) ?? 0 };
+  });
+  return { name: text(file["worker"]) ?? "", device: device && { name: text(device["name"]) ?? "", capacity: number(device["capacity"]) ?? 0, used: number(device["used"]) ?? 0 }, models };
+}
+
 export interface ModelFile {
   readonly name: string;
   /** Which of the folder's places it is in. */
@@ -140,6 +163,11 @@ export const http = {
   async paused(): Promise<boolean | null> {
     const status = await call("v1/queue").catch(() => null);
     return isObject(status) && typeof status["paused"] === "boolean" ? status["paused"] : null;
+  },
+  /** Which models are where. Fails while no worker answers. */
+  async memory(): Promise<readonly WorkerMemory[]> {
+    const answer = await call("v1/memory");
+    return isObject(answer) && isArray(answer["workers"]) ? answer["workers"].filter(isObject).map(readWorker) : [];
   },
   hold: (held: boolean): Promise<Json> => post(`v1/queue/${held ? "pause" : "resume"}`, {}),
   forget: (ids: readonly string[]): Promise<Json> => post("api/history", { delete: ids }),

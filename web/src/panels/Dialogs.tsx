@@ -28,6 +28,7 @@ const ShownWidgets = lazy(async () => ({ default: (await import("./later")).Show
 const Conflict = lazy(async () => ({ default: (await import("./later")).Conflict }));
 const Templates = lazy(async () => ({ default: (await import("./later")).Templates }));
 const Versions = lazy(async () => ({ default: (await import("./later")).Versions }));
+const Memory = lazy(async () => ({ default: (await import("./later")).Memory }));
 const MaskEditor = lazy(async () => ({ default: (await import("./later")).MaskEditor }));
 
 export function Dialogs(): ReactNode {
@@ -83,6 +84,8 @@ function Shown(): ReactNode {
       return <Shortcuts />;
     case "lightbox":
       return <Lightbox {...dialog} />;
+    case "memory":
+      return <Memory />;
     case "gallery":
       return <Gallery />;
     case "dropped":

@@ -4,6 +4,7 @@ export { Conflict } from "./Conflict";
 export { Gallery } from "./Gallery";
 export { Lightbox } from "./Lightbox";
 export { MaskEditor } from "./MaskEditor";
+export { Memory } from "./Memory";
 export { Settings } from "./Settings";
 export { ShownWidgets } from "./ShownWidgets";
 export { Shortcuts } from "./Shortcuts";

@@ -314,6 +314,18 @@ export const de: Catalogue = {
   Fine: "Fein",
   "Keyboard shortcuts": "Tastenkürzel",
   "Show the tour again": "Rundgang noch einmal zeigen",
+  // Memory
+  Memory: "Speicher",
+  "Memory: which models are where": "Speicher: welche Modelle wo liegen",
+  "Memory in use": "Belegter Speicher",
+  "No worker answers at the moment.": "Im Augenblick antwortet kein Arbeiter.",
+  "{used} of {capacity}": "{used} von {capacity}",
+  "This machine computes without a card.": "Dieser Rechner rechnet ohne Karte.",
+  "No model is loaded.": "Kein Modell ist geladen.",
+  "in main memory, computed there": "im Hauptspeicher, wird dort gerechnet",
+  "in main memory; it moves to the card when it is needed": "im Hauptspeicher; es zieht auf die Karte, wenn es gebraucht wird",
+  "wholly on the card": "ganz auf der Karte",
+  "{share} % on the card; the rest is streamed while it runs, which is slower": "{share} % auf der Karte; der Rest wird beim Laufen nachgeführt, das ist langsamer",
   // Keys
   Pan: "Bewegen",
   "drag, middle button, Space": "ziehen, mittlere Taste, Leertaste",
