@@ -86,6 +86,8 @@ def side_by_side(states: Mapping[str, TextStates], specs: Mapping[str, TextEncod
 
     The pooled vector is that of the encoder whose family says so, or of the last one.
     """
+    if not states:
+        raise ValueError(f"None of the text encoders of this model line ({', '.join(specs)}) was given a prompt.")
     shortest = min(found.hidden.shape[1] for found in states.values())
     chosen = [name for name in states if specs[name].pooled != "none"] or list(states)
     return Encoded(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from diffusion.checkpoints.joins import Rows, numbered, rows_of
+from diffusion.checkpoints.packing import true_weights
 from diffusion.families.diffusers_layout import diffusers_prefixes, rename
 from diffusion.handles import Model, TextEncoders
 from diffusion.models.unet_config import UNetConfig
@@ -34,14 +35,14 @@ class Target:
 def network_modules(model: Model) -> dict[str, Target]:
     """Every spelling of a module of the diffusion network, or of a part that others keep apart -> what it is."""
     prefixes = diffusers_prefixes(model.config) if isinstance(model.config, UNetConfig) else {}
-    tensors = model.network.state_dict()
+    shapes = true_weights(model.network).shapes
     spelled: dict[str, Target] = {}
-    for module in _modules(tensors):
+    for module in _modules(shapes):
         paths = {module: Target(module)}
         if (theirs := rename(f"{module}.", prefixes)) is not None:
             paths[theirs.removesuffix(".")] = Target(module)
         if pieces := numbered(model.family.modules, module):
-            total = tensors[f"{module}.weight"].shape[0]
+            total = shapes[f"{module}.weight"][0]
             for name, rows in rows_of(pieces, total).items():
                 paths[name] = Target(module, rows if len(pieces) > 1 else None)
         for path, target in paths.items():

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 import torch
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
@@ -16,6 +17,8 @@ from diffusion.families.flux import FLUX
 from diffusion.families.registry import recognise
 from diffusion.families.sd3 import SD3
 from diffusion.handles import Model, TextEncoders
+from diffusion.ops.gguf_blocks import BlockType, Gguf
+from diffusion.ops.stored import Stored, keep
 from diffusion.patches.lora.apply import LoraDoesNotFit, apply_lora
 from diffusion.patches.lora.file import LoraFile
 from diffusion.patches.lora.keys import grouped
@@ -127,6 +130,26 @@ def test_a_lora_for_split_projections_does_to_stacked_ones_what_it_does_to_those
     times = torch.tensor([0.5])
     expected = flux_call(theirs, x, context, y, times) if line == "Flux" else theirs(x, context, y, times).sample
     assert relative_error(changed(x, times, context, y), expected) < TOLERANCE
+
+
+@torch.no_grad()
+def test_rows_are_found_in_a_packed_weight_too():
+    """A packed weight has another shape than the one it stands for."""
+    ours, found = ours_like(randomised(FluxTransformer2DModel(**FLUX_CONFIG)))
+    layer: Any = ours.double_blocks[0].img_attn.qkv
+    blocks = torch.from_numpy(gguf.quants.quantize(layer.weight.numpy(), gguf.GGMLQuantizationType.Q8_0))
+    keep(layer, Stored(blocks, Gguf(BlockType.Q8_0)))
+    before = layer.weight_in(torch.float32)
+    variant = FLUX.variant({})
+    model = Model(ours, FLUX, found.config, variant.prediction, variant.latent)
+    up, down = torch.ones(64, RANK), torch.ones(RANK, 64)
+    applied = apply_lora(file_of({"transformer.transformer_blocks.0.attn.to_k": {"up": up, "down": down}}), model, None)
+    assert applied.model
+    changed: Any = patched(ours, applied.model.patches)
+    after = changed.double_blocks[0].img_attn.qkv.weight_in(torch.float32)
+    assert torch.allclose(after[64:128], before[64:128] + RANK, atol=1e-5)
+    assert torch.equal(after[:64], before[:64])
+    assert torch.equal(after[128:], before[128:])
 
 
 @pytest.mark.parametrize("prefix", ["lora_te3_", "lora_te2_"])

@@ -205,3 +205,12 @@ def test_a_tokeniser_is_found_in_a_folder_and_its_absence_says_what_to_do(tmp_pa
 def test_a_tokeniser_in_the_encoders_file_goes_before_folders(tmp_path: Path):
     embedded = torch.frombuffer(bytearray(model()), dtype=torch.uint8)
     assert TokenizerFolders((tmp_path,)).open("t5", embedded).ids("a cat") == SentencePiece(model()).ids("a cat")
+
+
+def test_prompts_for_none_of_the_encoders_that_are_there_say_so():
+    from diffusion.families.sd15 import SD15
+
+    spec = replace(SD15.text_encoders[0], head_width=8)
+    networks = {"clip_l": build_clip(tensors(reference(spec)), spec)}
+    with pytest.raises(ValueError, match=r"None of the text encoders of this model line \(clip_l\) was given a prompt"):
+        conditioning(TextEncoders(networks, SD15), {"t5xxl": "a cat"})
