@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import re
+import shutil
 import sqlite3
 import threading
 import time
@@ -140,7 +141,7 @@ class Archive:
 
     def _build(self, part: Path, copy: Path | None, journals: dict[int, Path], schema: int) -> None:
         if copy is not None:
-            part.write_bytes(copy.read_bytes())
+            shutil.copyfile(copy, part)
         with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as connection:
             if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise ValueError("the copy is damaged too")

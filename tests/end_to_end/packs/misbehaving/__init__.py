@@ -6,11 +6,13 @@ import signal
 import sys
 import time
 from io import BytesIO
+from pathlib import Path
 from typing import Annotated
 
 from PIL import Image
 
 from execution.context import Run
+from nodes import wire
 from nodes.declare import node
 from nodes.markers import Choice, Given, Number, Ui
 
@@ -60,4 +62,17 @@ def steps(
     return Ui({"text": [str(total)]})
 
 
-NODES = [misbehave, steps]
+@node("DieOnce", category="test", output=True)
+def die_once(*, image: wire.Image, folder: str, results: Annotated[int, Number(0, 10)]) -> Ui:
+    """End the process the first time, once so many results are kept in a folder."""
+    died = Path(folder) / "died"
+    if died.exists():
+        return Ui({"text": ["alive"]})
+    deadline = time.monotonic() + 20
+    while len(list(Path(folder).glob("*/*.*"))) < results and time.monotonic() < deadline:
+        time.sleep(0.01)
+    died.touch()
+    os._exit(9)
+
+
+NODES = [misbehave, steps, die_once]
