@@ -22,6 +22,7 @@ class GraphEngine:
 
     system: what `/system_stats` shows, measured afresh at every call. unload: gives the memory of models back. packs:
     what they bring besides nodes. memory: which models are where, also while a job runs.
+    read_ahead: is given the job that comes next; returns soon.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class GraphEngine:
         unload: Callable[[], None] = lambda: None,
         packs: PackSide | None = None,
         memory: Callable[[], Mapping[str, Any]] = lambda: {"device": None, "models": []},
+        read_ahead: Callable[[Job], None] = lambda job: None,
     ):
         self.packs = packs
         self._executor = executor
         self._system = system
         self._unload = unload
         self._memory = memory
+        self._read_ahead = read_ahead
 
     def run(self, job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Ending:
         if self.packs is None:
@@ -72,6 +75,7 @@ class GraphEngine:
 
     def expect(self, job: Job) -> None:
         self._executor.next_job = job
+        self._read_ahead(job)
 
     def _verdict(self, question: CheckQuestion, tasks: Tasks) -> Verdict:
         if question.class_type not in self._executor.nodes:

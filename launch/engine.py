@@ -20,6 +20,7 @@ from diffusion.text.tokenizers import TokenizerFolders
 from execution.cache import Cache, CacheMode, KeepBytes, KeepCount, KeepLastPrompt, KeepNothing
 from execution.engine import GraphEngine
 from execution.executor import Executor
+from launch.ahead import ReadAhead
 from launch.flags import flags
 from launch.folders import TOKENIZERS
 from launch.idle import WhenIdle
@@ -86,6 +87,7 @@ def build_engine(settings: Settings, folders: Folders, door: Path | None = None)
         unload=unload,
         packs=LoadedPacks(loaded, PromptServer.instance),
         memory=lambda: reported(found),
+        read_ahead=ReadAhead(folders, lambda: psutil.virtual_memory().available),
     )
 
 

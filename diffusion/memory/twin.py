@@ -99,6 +99,8 @@ def _change(module: nn.Module, change: Change | None) -> None:
 def _copied(module: nn.Module, copies: dict[nn.Module, nn.Module]) -> nn.Module:
     if module not in copies:
         twin = copies[module] = shallow(module)
+        # A compiled call is bound to the original and its weights, so here it is computed as it is written.
+        vars(twin).pop("_compiled_call_impl", None)
         children = vars(twin)["_modules"]
         for name, child in children.items():
             children[name] = None if child is None else _copied(child, copies)

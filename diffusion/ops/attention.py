@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_MOST_PIECES = 64
+
 
 def attention(
     query: Tensor, key: Tensor, value: Tensor, heads: int, *, float32_scores: bool = False, bias: Tensor | None = None
@@ -19,8 +21,7 @@ def attention(
     if float32_scores and dtype == torch.float16:
         query, key, value = query.float(), key.float(), value.float()
     mask = None if bias is None else bias[:, None, None, :].to(query.dtype)
-    out = F.scaled_dot_product_attention(_split(query, heads), _split(key, heads), _split(value, heads), mask)
-    return out.transpose(1, 2).flatten(2).to(dtype)
+    return attend(_split(query, heads), _split(key, heads), _split(value, heads), mask).to(dtype)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -28,7 +29,26 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
 
     bias: (B, 1, 1, S), added to the scores of each key.
     """
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(1, 2).flatten(2)
+    try:
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    except torch.OutOfMemoryError:
+        out = _in_pieces(query, key, value, bias)
+    return out.transpose(1, 2).flatten(2)
+
+
+def _in_pieces(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """The same for some queries at a time, half as many after each overflow: each is answered by itself, and some
+    kernels hold the scores of all of them at once."""
+    rows = query.shape[2]
+    while True:
+        rows = -(-rows // 2)
+        pieces: tuple[Tensor, ...] = torch.split(query, rows, 2)
+        try:
+            parts = [F.scaled_dot_product_attention(part, key, value, attn_mask=bias) for part in pieces]
+            return torch.cat(parts, dim=2)
+        except torch.OutOfMemoryError:
+            if rows <= max(query.shape[2] // _MOST_PIECES, 1):
+                raise
 
 
 def _split(x: Tensor, heads: int) -> Tensor:

@@ -132,6 +132,16 @@ def test_a_text_encoder_of_transformers_is_streamed_layer_by_layer():
     device.close()
 
 
+def test_a_compiled_network_computes_with_the_weights_on_the_card():
+    sample = dit()
+    expected = sample.step(sample.network)
+    sample.network.compile(backend="eager")
+    double = Scaled(frozenset({"final.weight", "final.bias"}), 2.0)
+    job = Way(lambda place: sample.step(place.of(sample.network)))
+    keeper = Residency(PretendDevice(PLENTY))
+    assert torch.equal(keeper.run(Work("a step", [Need(sample.network, (double,))], [job])), 2 * expected)
+
+
 # Patches
 
 
