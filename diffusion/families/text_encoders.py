@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 EncoderKind = Literal["clip", "t5", "language_model"]
+TEXT_WIDTHS: Mapping[int, str] = MappingProxyType(
+    {768: "SD 1.x", 1024: "SD 2.x", 2048: "SDXL", 1280: "the SDXL refiner", 4096: "a line that reads T5"}
+)
+"""Width of a text as the network reads it -> the published model line, for messages."""
 
 
 @dataclass(frozen=True, slots=True)

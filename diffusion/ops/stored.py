@@ -72,7 +72,7 @@ def spread(scale: Tensor, dimensions: int) -> Tensor:
 
 
 def _widened(stored: Tensor, dtype: torch.dtype) -> Tensor:
-    # A look into a table of 256 numbers takes a fifth of torch's conversion on a CPU: 4 ms against 20 for 6.5 million.
+    # A table of 256 numbers takes a fifth of the time of torch's conversion: 5 ms, not 24, for 6.5 million on one core.
     if stored.device.type != "cpu" or stored.dtype != torch.float8_e4m3fn or torch.compiler.is_compiling():
         return stored.to(dtype)
     table = torch.arange(256, dtype=torch.uint8).view(stored.dtype).to(dtype)

@@ -5,12 +5,11 @@ from pathlib import Path
 from torch import Tensor
 
 from diffusion.checkpoints.finite import damage, damaged_tensors
+from diffusion.families.text_encoders import TEXT_WIDTHS
 from diffusion.handles import Model
 from diffusion.sampling.conditioning import Condition
 
 _KNOWN_FINITE = "_heddle_finite"
-# Width of a text -> the model lines that read it.
-_TEXTS = {768: "SD 1.x", 1024: "SD 2.x", 2048: "SDXL", 1280: "the SDXL refiner", 4096: "SD3 and Flux"}
 
 
 class DamagedWeights(ValueError):
@@ -53,7 +52,7 @@ def check_text(model: Model, condition: Condition, vector: Tensor | None) -> Non
     wanted: int | None = getattr(model.config, "context_width", None)
     name = Path(model.source).name or "the model"
     if wanted is not None and context.shape[2] != wanted:
-        line = _TEXTS.get(context.shape[2])
+        line = TEXT_WIDTHS.get(context.shape[2])
         raise ValueError(
             f"{name} is {model.family.name} and reads a text of width {wanted}; this one has width {context.shape[2]}"
             f"{f', as that for {line}' if line else ''}: encode the prompt with the text encoder of this model"

@@ -12,13 +12,12 @@ from torch import Tensor
 from diffusion.checkpoints.describe import describe
 from diffusion.checkpoints.errors import CheckpointError
 from diffusion.checkpoints.read import open_checkpoint
+from diffusion.families.text_encoders import TEXT_WIDTHS
 from diffusion.patches.lora.keys import grouped
 
 ADAPTER_METADATA = "lora_adapter_metadata"
 """Where diffusers keeps PEFT's configuration, as JSON with names like `unet.lora_alpha`."""
 
-# Width of the context that cross-attention reads -> the line of UNets that has it.
-_CONTEXTS = {768: "SD 1.x", 1024: "SD 2.x", 2048: "SDXL", 1280: "the SDXL refiner"}
 _OTHERS = {
     "joint_transformer_blocks": "AuraFlow",
     "joint_blocks": "SD3",
@@ -52,7 +51,7 @@ class LoraFile:
             if name.endswith(("attn2_to_k", "attn2.to_k", "attn2_to_v", "attn2.to_v", "attn2.processor.to_k")):
                 factor = next((tensors[role] for role in ("down", "hada_w1_b", "diff") if role in tensors), None)
                 if factor is not None:
-                    return _CONTEXTS.get(factor.shape[1])
+                    return TEXT_WIDTHS.get(factor.shape[1])
         return None
 
 
