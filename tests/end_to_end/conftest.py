@@ -18,6 +18,7 @@ from tests.end_to_end.client import Client
 
 ROOT = Path(__file__).parents[2]
 PACKS = Path(__file__).parent / "packs"
+STAND_INS = ROOT / "tests" / "compat" / "stand_ins"
 
 
 @dataclass
@@ -82,7 +83,8 @@ def wait_until_ready(url: str, seconds: float = 60) -> None:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     base = tmp_path_factory.mktemp("server")
-    shutil.copytree(PACKS, base / "custom_nodes")
+    for packs in (PACKS, STAND_INS):
+        shutil.copytree(packs, base / "custom_nodes", dirs_exist_ok=True)
     running = start(base)
     wait_until_ready(running.url)
     yield running
