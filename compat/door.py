@@ -85,7 +85,7 @@ class PackApp:
     async def _open(self, folder: Path) -> Door:
         runner = web.AppRunner(self.app, access_log=None, handle_signals=False)
         await runner.setup()
-        if sys.platform == "win32" or not hasattr(socket, "AF_UNIX"):
+        if not has_unix_sockets():
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             return Door(port=int(runner.addresses[0][1]), secret=self._secret)
         path = folder / f"{os.getpid()}.sock"
@@ -98,6 +98,11 @@ class PackApp:
         if not hmac.compare_digest(shown.encode(), self._secret.encode()):
             return web.Response(status=403, text="these routes are reached through the server")
         return await handler(request)
+
+
+def has_unix_sockets() -> bool:
+    """Windows knows them, and its event loop does not."""
+    return sys.platform != "win32" and hasattr(socket, "AF_UNIX")
 
 
 def beneath_api(route: web.RouteDef) -> web.RouteDef:

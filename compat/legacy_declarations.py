@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, cast
 
+from compat.hidden import BY_ID
 from compat.listed import Listed
 from execution.kind import named_parameters
 from execution.spec import ANY, NOTHING, Declaration, InputSpec, OutputSpec
 
 NEVER_A_TYPE = "heddle: no socket is called this"
 _FLAGS = {"search_aliases": "SEARCH_ALIASES", "essentials_category": "ESSENTIALS_CATEGORY", "dev_only": "DEV_ONLY"}
-_UPLOADS = ("image_upload", "animated_image_upload", "video_upload", "audio_upload", "file_upload")
+UPLOADS = ("image_upload", "animated_image_upload", "video_upload", "audio_upload", "file_upload")
 
 
 class BadClass(TypeError):
@@ -76,7 +77,7 @@ def _claims_every_key(section: Any) -> bool:
 
 
 def _sees_its_id(hidden: Any) -> bool:
-    return any(_hidden_kind(value) in ("UNIQUE_ID", "DYNPROMPT") for _, value in _items(hidden))
+    return any(_hidden_kind(value) in BY_ID for _, value in _items(hidden))
 
 
 def _hidden_kind(value: Any) -> str:
@@ -105,7 +106,7 @@ def _input(name: str, entry: Any, required: bool, self_checked: bool) -> InputSp
             options,
             choices=choices,
             choices_from=listing,
-            names_file=any(options.get(upload) for upload in _UPLOADS),
+            names_file=any(options.get(upload) for upload in UPLOADS),
             self_checked=self_checked,
         )
     if _is_list_of_choices(entry):

@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 from compat.border import to_pack
 from compat.hidden import BY_ID, hidden_values
+from compat.legacy_declarations import UPLOADS
 from compat.legacy_nodes import RUN
 from compat.listed import Listed
 from compat.outcomes import interruptible, outcome_of
@@ -20,8 +21,6 @@ from execution.kind import named_parameters
 from execution.spec import Declaration, InputSpec, NodeSpec, Outcome, OutputSpec
 
 log = logging.getLogger(__name__)
-
-UPLOADS = ("image_upload", "animated_image_upload", "video_upload", "audio_upload", "file_upload")
 
 
 class SchemaInput(Protocol):

@@ -108,7 +108,7 @@ class Forward:
         try:
             answer = await session.request(
                 request.method,
-                URL.build(scheme="http", host="packs", port=door.port or 80).join(request.rel_url),
+                URL.build(scheme="http", host="127.0.0.1", port=door.port or 80).join(request.rel_url),
                 headers=headers,
                 data=pieces.read() if request.can_read_body else None,
                 allow_redirects=False,
@@ -121,7 +121,7 @@ class Forward:
 
     async def _session_at(self, door: Door) -> ClientSession:
         if self._session is None or door != self._door:
-            await self.close()
+            before = self._session
             at = UnixConnector(door.socket, limit=_AT_ONCE) if door.socket else TCPConnector(limit=_AT_ONCE)
             self._session = ClientSession(
                 connector=at,
@@ -131,6 +131,8 @@ class Forward:
                 skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE),
             )
             self._door = door
+            if before is not None:
+                await before.close()
         return self._session
 
 

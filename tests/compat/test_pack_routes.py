@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from compat import door
 from compat.found import Wanted
 from compat.install import install
 from compat.pack_side import LoadedPacks
@@ -69,8 +70,7 @@ def loaded(base: Path, folders: Folders) -> tuple[LoadedPacks, Any]:
 async def installed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     folders = Folders(tmp_path)
     packs, module = loaded(tmp_path, folders)
-    door = tmp_path_factory.mktemp("d")
-    await asyncio.to_thread(PromptServer.instance.pack_app.open, door)
+    await asyncio.to_thread(PromptServer.instance.pack_app.open, tmp_path_factory.mktemp("d"))
     async with built(tmp_path, engine=Engine(packs=packs), checked=True) as house:
         yield Installation(house, packs, module)
 
@@ -138,12 +138,29 @@ async def test_a_body_over_the_limit_is_refused_also_when_its_length_is_not_told
 
 
 async def test_nobody_but_the_server_gets_in(installed: Installation):
-    door = installed.packs.facts().door
-    assert door is not None
-    assert door.socket is not None
-    connector = aiohttp.UnixConnector(door.socket)
+    opened = installed.packs.facts().door
+    assert opened is not None
+    assert opened.socket is not None
+    connector = aiohttp.UnixConnector(opened.socket)
     async with aiohttp.ClientSession(connector=connector) as stranger, stranger.get("http://packs/probe/hello/x") as r:
         assert r.status == 403
+
+
+async def test_where_there_are_no_unix_sockets_a_port_with_a_secret_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    packs, _ = loaded(tmp_path, Folders(tmp_path))
+    monkeypatch.setattr(door, "has_unix_sockets", lambda: False)
+    await asyncio.to_thread(PromptServer.instance.pack_app.open, tmp_path)
+    opened = packs.facts().door
+    assert opened is not None
+    assert opened.port is not None
+    async with built(tmp_path, engine=Engine(packs=packs)) as house:
+        async with house.client.get("/probe/hello/x") as response:
+            assert response.status == 200
+        address = f"http://127.0.0.1:{opened.port}/probe/hello/x"
+        async with aiohttp.ClientSession() as stranger, stranger.get(address) as response:
+            assert response.status == 403
 
 
 async def test_a_websocket_of_a_pack_is_refused_in_words(installed: Installation):
