@@ -125,7 +125,8 @@ def unet_loader(
 ) -> Model:
     """Load a diffusion model alone.
 
-    weight_dtype: fp8 holds its matrices in 8 bits, which takes less memory and loses detail.
+    weight_dtype: fp8 holds its matrices in 8 bits, which takes less memory and loses detail; fast does the same, its
+    products are not computed in 8 bits.
     """
     dtype = EIGHT_BIT.get(weight_dtype)
     return store.diffusion_model(find(folders, "diffusion_models", unet_name), dtype)
