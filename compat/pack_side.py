@@ -8,7 +8,7 @@ from compat.pack import Loaded
 from compat.prompt_server import PromptServer
 from execution.events import Event
 from execution.job import Job
-from execution.packs import PackFacts
+from execution.packs import PackFacts, Wishes
 
 
 class LoadedPacks:
@@ -38,5 +38,7 @@ class LoadedPacks:
     def begin(self, job: Job) -> None:
         self._server.begin(job)
 
-    def end(self, job: Job) -> None:
+    def end(self, job: Job) -> Wishes:
         self._server.end(job)
+        flags = self._server.prompt_queue.get_flags()
+        return Wishes(bool(flags.get("unload_models")), bool(flags.get("free_memory")))

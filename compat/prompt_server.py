@@ -194,6 +194,7 @@ class PromptQueueView:
         return {}
 
     def set_flag(self, name: str, data: Any) -> None:
+        """ "unload_models" and "free_memory" are heeded when the running job, or the next one, has ended."""
         self.flags[name] = data
 
     def get_flags(self, reset: bool = True) -> dict[str, Any]:

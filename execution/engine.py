@@ -48,7 +48,8 @@ class GraphEngine:
         try:
             return self._executor.run(job, emit, should_stop)
         finally:
-            self.packs.end(job)
+            wishes = self.packs.end(job)
+            self.free(wishes.unload_models, wishes.free_memory)
 
     def catalogue(self) -> Mapping[str, Declaration]:
         return catalogue_of(self._executor.nodes, self._executor.listing)

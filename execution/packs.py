@@ -46,6 +46,14 @@ class PackFacts:
         return any(route.takes(method, path) for route in self.routes)
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """As `POST /free` asks."""
+
+    unload_models: bool = False
+    free_memory: bool = False
+
+
 class PackSide(Protocol):
     """The packs of a worker. Asked from any thread."""
 
@@ -61,4 +69,6 @@ class PackSide(Protocol):
 
     def begin(self, job: Job) -> None: ...
 
-    def end(self, job: Job) -> None: ...
+    def end(self, job: Job) -> Wishes:
+        """What packs asked for since the last job ended."""
+        ...

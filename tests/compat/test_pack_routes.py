@@ -21,7 +21,9 @@ from compat.placeholder import NotPromised
 from compat.prompt_server import PromptServer
 from compat.world import World
 from diffusion.store import ModelStore
+from execution.engine import GraphEngine
 from execution.events import Broadcast, Event
+from execution.executor import Executor
 from execution.job import Job
 from execution.known_packs import KnownPacks
 from execution.packs import Door, PackFacts, PackRoute
@@ -268,6 +270,22 @@ async def test_a_handler_that_does_not_answer_in_time_is_passed_over(tmp_path: P
         await known.handle({"prompt": {}})
     assert ["no answer within 5 s" in text for text in caplog.messages] == [True, False]
     assert "no answer within 90 s" in caplog.messages[1]
+
+
+def test_packs_may_ask_for_memory_to_be_given_back_after_a_job(tmp_path: Path):
+    packs, _ = loaded(tmp_path, Folders(tmp_path))
+    unloaded: list[str] = []
+    engine = GraphEngine(Executor({}), dict, lambda: unloaded.append("models"), packs)
+
+    def run() -> None:
+        engine.run(Job("p", 0, {}, ()), lambda _: None, lambda: False)
+
+    run()
+    assert unloaded == []
+    PromptServer.instance.prompt_queue.set_flag("unload_models", True)
+    run()
+    run()
+    assert unloaded == ["models"], "once"
 
 
 class SlowWorker:
