@@ -7,9 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion.models.dit import check_text, controlled, key_bias
+from diffusion.models.dit import check_text, controlled, count, key_bias
 from diffusion.models.embeddings import sinusoidal
-from diffusion.models.flux import count
 from diffusion.models.mmdit import TIME_WIDTH, Embedder
 from diffusion.models.modulation import shifted
 from diffusion.models.patches import PATCH, channels_first_tokens, from_channels_last, padded

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from diffusion.models.dit import check_text, controlled, key_bias
+from diffusion.models.dit import check_text, controlled, count, key_bias
 from diffusion.models.embeddings import sinusoidal
 from diffusion.models.flux import (
     TIME_FACTOR,
@@ -17,7 +17,6 @@ from diffusion.models.flux import (
     Pictures,
     RMSNorm,
     SingleStream,
-    count,
     read_flux_config,
 )
 from diffusion.models.modulation import modulated

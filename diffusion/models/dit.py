@@ -1,5 +1,7 @@
 """What diffusion transformers of several lines have in common (arXiv:2212.09748)."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,6 +9,11 @@ from torch import Tensor, nn
 from diffusion.models.modulation import modulated
 from diffusion.ops.layers import Linear
 from diffusion.patches.hooks import Streams
+
+
+def count(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int:
+    """How many numbered blocks there are behind a prefix."""
+    return len({name.removeprefix(prefix).split(".")[0] for name in shapes if name.startswith(prefix)})
 
 
 class FinalLayer(nn.Module):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion.models.dit import FinalLayer, check_text, controlled, key_bias
+from diffusion.models.dit import FinalLayer, check_text, controlled, count, key_bias
 from diffusion.models.embeddings import sinusoidal
 from diffusion.models.modulation import EPSILON, gated, modulated
 from diffusion.models.patches import PATCH, channels_first_tokens, from_channels_first, padded
@@ -70,11 +70,6 @@ def read_flux_config(shapes: Mapping[str, tuple[int, ...]]) -> FluxConfig | None
         single_blocks=count(shapes, "single_blocks."),
         guided="guidance_in.in_layer.weight" in shapes,
     )
-
-
-def count(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int:
-    """How many numbered blocks there are behind a prefix."""
-    return len({name.removeprefix(prefix).split(".")[0] for name in shapes if name.startswith(prefix)})
 
 
 class Embedder(nn.Module):

@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion.models.dit import check_text, key_bias
+from diffusion.models.dit import check_text, count, key_bias
 from diffusion.models.embeddings import sinusoidal
-from diffusion.models.flux import count
 from diffusion.models.mmdit import TIME_WIDTH
 from diffusion.models.modulation import normed
 from diffusion.models.patches import PATCH, channels_last_tokens, from_channels_last, padded

@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion.models.dit import check_text
+from diffusion.models.dit import check_text, count
 from diffusion.models.embeddings import sinusoidal
-from diffusion.models.flux import count
 from diffusion.models.mmdit import TIME_WIDTH, Embedder, Mlp, PatchEmbed
 from diffusion.models.modulation import gated, modulated
 from diffusion.models.patches import PATCH, from_channels_last, padded

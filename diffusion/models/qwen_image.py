@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from diffusion.models.dit import check_text, controlled, key_bias
+from diffusion.models.dit import check_text, controlled, count, key_bias
 from diffusion.models.embeddings import sinusoidal
-from diffusion.models.flux import count
 from diffusion.models.mmdit import TIME_WIDTH
 from diffusion.models.modulation import EPSILON, gated, modulated
 from diffusion.models.patches import PATCH, channels_first_tokens, from_channels_first, padded
