@@ -351,6 +351,10 @@ class ModelStore:
                 del self._recent[next(iter(self._recent))]
             return network
 
+    def recent(self) -> frozenset[nn.Module]:
+        """The networks that stay although nobody may hold a handle around them."""
+        return frozenset(list(self._recent))
+
     def forget(self) -> None:
         """Keep nothing that nobody holds a handle around."""
         with self._lock:

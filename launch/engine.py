@@ -86,7 +86,7 @@ def build_engine(settings: Settings, folders: Folders, door: Path | None = None)
         lambda: system(settings),
         unload=unload,
         packs=LoadedPacks(loaded, PromptServer.instance),
-        memory=lambda: reported(found),
+        memory=lambda: reported(found, store.recent()),
         read_ahead=ReadAhead(folders, lambda: psutil.virtual_memory().available),
     )
 

@@ -2,11 +2,12 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import psutil
 import torch
+from torch import nn
 
 from diffusion.memory.cuda import CudaDevice
 from diffusion.memory.device import Device
@@ -60,9 +61,9 @@ def upcoming_needs() -> Sequence[Need]:
     return () if run is None else needs_in(run.upcoming())
 
 
-def reported(found: Keepers) -> Mapping[str, Any]:
-    """What `/v1/memory` shows: the card, if there is one, and every model."""
-    reports = [keeper.report() for keeper in found.all]
+def reported(found: Keepers, recent: Collection[nn.Module]) -> Mapping[str, Any]:
+    """What `/v1/memory` shows: the card, if there is one, and every model. recent: what the store keeps."""
+    reports = [keeper.report(recent) for keeper in found.all]
     return {
         "device": next((report["device"] for report in reports if report["device"] is not None), None),
         "models": [model for report in reports for model in report["models"]],

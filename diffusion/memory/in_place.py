@@ -1,7 +1,7 @@
 """The keeper for a CPU, and for networks that nobody keeps: they compute where they are, and only the way is chosen."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from threading import Lock
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -11,7 +11,7 @@ from torch import nn
 
 from diffusion.memory.device import is_out_of_memory
 from diffusion.memory.estimate import weights
-from diffusion.memory.report import on_host
+from diffusion.memory.report import of_network
 from diffusion.memory.work import OutOfMemory, Place, Work, in_gb
 from diffusion.patches.weights import forget_patched, patched
 
@@ -58,8 +58,9 @@ class InPlace:
         for network in list(self._names):
             forget_patched(network)
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self, recent: Collection[nn.Module] = ()) -> Mapping[str, Any]:
         """Every network it was given to keep. They are where they are: there is no device to have a part of them."""
         with self._book:
-            names = [(name, network) for network, name in self._names.items()]
-        return {"device": None, "models": [on_host(name, weights(network)) for name, network in names]}
+            names = list(self._names.items())
+        models = [of_network(name, weights(network), recent=network in recent) for network, name in names]
+        return {"device": None, "models": models}

@@ -1,6 +1,6 @@
-"""What `/v1/memory` shows of a device: plain data, sizes in bytes."""
+"""What `/v1/memory` shows of networks: plain data, sizes in bytes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,30 +8,26 @@ from diffusion.memory.device import Device
 from diffusion.memory.home import Home
 
 
-def reported(
-    device: Device,
-    networks: Sequence[tuple[str, int, Home | None]],
-    busy: Collection[Home],
-    next_uses: Mapping[Home, int],
+def of_device(device: Device) -> Mapping[str, Any]:
+    return {"name": device.name, "capacity": device.capacity, "used": device.used(), "free": device.free()}
+
+
+def of_network(
+    name: str,
+    size: int,
+    *,
+    recent: bool,
+    home: Home | None = None,
+    running: bool = False,
+    next_use: int | None = None,
 ) -> Mapping[str, Any]:
-    """networks: name, size and home, None for one that has not run yet. next_uses: how many runs ahead, if known."""
+    """size: on the host. recent: the store keeps it whether or not anybody else does. home: None for a network of which
+    nothing was ever on a device. next_use: how many runs ahead, where known."""
+    at = None if home is None else home.last_time
     return {
-        "device": {"name": device.name, "capacity": device.capacity, "used": device.used(), "free": device.free()},
-        "models": [
-            on_host(name, size)
-            if home is None
-            else {
-                "name": name,
-                "running": home in busy,
-                "bytes": {"host": size + home.staged, "device": home.present},
-                "last_use": None if home.last_time is None else datetime.fromtimestamp(home.last_time, UTC).isoformat(),
-                "next_use": next_uses.get(home),
-            }
-            for name, size, home in networks
-        ],
+        "name": name,
+        "held_by": "running job" if running else "recently opened" if recent else "a result",
+        "bytes": {"host": size + (home.staged if home else 0), "device": home.present if home else 0},
+        "last_use": None if at is None else datetime.fromtimestamp(at, UTC).isoformat(),
+        "next_use": next_use,
     }
-
-
-def on_host(name: str, size: int) -> Mapping[str, Any]:
-    """A network of which nothing is on a device."""
-    return {"name": name, "running": False, "bytes": {"host": size, "device": 0}, "last_use": None, "next_use": None}

@@ -6,7 +6,7 @@ those that do, which are streamed · the fastest way of doing the work · the wo
 """
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock, RLock
 from time import time
@@ -23,7 +23,7 @@ from diffusion.memory.home import Home
 from diffusion.memory.leaves import Leaf
 from diffusion.memory.measured import Measured
 from diffusion.memory.plan import Plan, Resident, Wanted, plan
-from diffusion.memory.report import reported
+from diffusion.memory.report import of_device, of_network
 from diffusion.memory.work import Need, OutOfMemory, Place, Way, Work, in_gb
 
 T = TypeVar("T")
@@ -211,12 +211,20 @@ class Residency:
                 home.shrink(0)
             self._device.trim()
 
-    def report(self) -> Mapping[str, Any]:
+    def report(self, recent: Collection[nn.Module] = ()) -> Mapping[str, Any]:
         """From any thread, also while work runs."""
         with self._book:
             names, homes = list(self._names.items()), dict(self._homes)
-        networks = [(name, weights(network), homes.get(network)) for network, name in names]
-        return reported(self._device, networks, self._busy(), self._next_uses)
+        busy, next_uses = self._busy(), self._next_uses
+        models: list[Mapping[str, Any]] = []
+        for network, name in names:
+            home = homes.get(network)
+            running = home is not None and home in busy
+            next_use = None if home is None else next_uses.get(home)
+            is_recent = network in recent
+            size = weights(network)
+            models.append(of_network(name, size, recent=is_recent, home=home, running=running, next_use=next_use))
+        return {"device": of_device(self._device), "models": models}
 
     def _home(self, network: nn.Module) -> Home:
         home = self._homes.get(network)

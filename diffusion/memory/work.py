@@ -1,6 +1,6 @@
 """What is asked of a keeper of networks: work that needs some of them, and the ways in which it can be done."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -73,8 +73,8 @@ class Keeper(Protocol):
         """Give back all memory that is held for networks beside their originals."""
         ...
 
-    def report(self) -> Mapping[str, Any]:
-        """What is where: plain data."""
+    def report(self, recent: Collection[nn.Module] = ()) -> Mapping[str, Any]:
+        """What is where: plain data. recent: networks that the store keeps whether or not anybody else does."""
         ...
 
     def adopt(self, network: nn.Module, name: str) -> None:

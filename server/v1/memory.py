@@ -1,6 +1,7 @@
 """`GET /v1/memory`: which models are where. The workers know."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -29,10 +30,11 @@ class Places(msgspec.Struct, kw_only=True):
 
 
 class ModelMemory(msgspec.Struct, kw_only=True):
-    """next_use: how many runs of models ahead, as far as the rest of the workflow tells; null when nobody knows."""
+    """held_by: what it is in memory for. next_use: how many runs of models ahead, as far as the rest of the workflow
+    tells; null when nobody knows."""
 
     name: str
-    running: bool
+    held_by: Literal["running job", "recently opened", "a result"]
     bytes: Places
     last_use: datetime | None
     next_use: int | None

@@ -124,7 +124,7 @@ class Engine:
 
     def memory(self) -> Mapping[str, Any]:
         places = {"host": 10, "device": 4}
-        model = {"name": "SDXL", "running": False, "bytes": places, "last_use": None, "next_use": 2}
+        model = {"name": "SDXL", "held_by": "a result", "bytes": places, "last_use": None, "next_use": 2}
         return {"device": {"name": "card", "capacity": 9, "used": 4, "free": 5}, "models": [model]}
 
     def expect(self, job: Job) -> None:

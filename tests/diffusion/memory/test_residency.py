@@ -326,12 +326,14 @@ def test_the_report_says_what_is_where_also_while_work_runs():
     (before,) = keeper.report()["models"]
     assert (before["name"], before["last_use"]) == ("DiT of a.safetensors", None)
     assert before["bytes"] == {"host": sample.bytes, "device": 0}
-    job = Way(lambda place: keeper.report()["models"][0]["running"])
-    assert keeper.run(Work("a look", [Need(sample.network)], [job])) is True
+    job = Way(lambda place: keeper.report()["models"][0]["held_by"])
+    assert keeper.run(Work("a look", [Need(sample.network)], [job])) == "running job"
     (after,) = keeper.report()["models"]
     assert after["bytes"] == {"host": sample.bytes, "device": sample.bytes}
     assert after["last_use"] is not None
-    assert after["running"] is False
+    assert after["held_by"] == "a result"
+    (kept,) = keeper.report([sample.network])["models"]
+    assert kept["held_by"] == "recently opened"
 
 
 def test_five_hundred_jobs_over_four_models_never_exceed_the_capacity_and_leak_nothing():
