@@ -5,13 +5,15 @@ dict of patches by place. Here one becomes the other, call by call.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from diffusion.patches.hooks import NO_HOOKS, BlockInfo, CallInfo, Control, ModelHooks, Place, Role
+from diffusion.patches.hooks import NO_HOOKS, BlockInfo, CallInfo, Control, ModelHooks, Place, Role, RunBlock, Streams
 
 OUR_HOOKS = "heddle: hooks"
 """The key in `transformer_options` under which the hooks travel that our own nodes set."""
@@ -47,7 +49,16 @@ class CalledByPacks:
         hooks = hooks_of(options)
         times = timesteps if isinstance(timesteps, Tensor) else torch.as_tensor(timesteps)
         times = times.to(x.device).expand(x.shape[0]) if times.ndim == 0 or len(times) == 1 else times
-        return super().forward(x, times, context, y, control_of(control), hooks=hooks, info=info)  # type: ignore[misc]
+        more = {name: tuple(v) if isinstance(v, list) else v for name, v in extra.items() if name != CONTEXT_BIAS}
+        if not _takes_extra(type(self)):
+            more = {}  # what only other networks know
+        return super().forward(x, times, context, y, control_of(control), hooks=hooks, info=info, **more)  # type: ignore[misc]
+
+
+@cache
+def _takes_extra(kind: type) -> bool:
+    base: Any = kind.__mro__[2]
+    return any(p.kind is p.VAR_KEYWORD for p in signature(base.forward).parameters.values())
 
 
 _classes: dict[type, type] = {}
@@ -96,14 +107,23 @@ def control_of(control: Any) -> Control | None:
         inputs=tuple(reversed(control.get("input", ()))),
         skips=tuple(control.get("output", ())),
         middle=middle[-1] if middle else None,
+        double=tuple(control.get("double", ())),
+        single=tuple(control.get("single", ())),
     )
 
 
 def control_dict(control: Control | None) -> dict[str, list[Any]]:
-    """The other way round."""
+    """The other way round; "double" and "single" are the blocks of transformers, in their order."""
     if control is None:
         return {"input": [], "middle": [], "output": []}
-    return {"input": list(reversed(control.inputs)), "middle": [control.middle], "output": list(control.skips)}
+    found = {
+        "input": list(reversed(control.inputs)),
+        "middle": [control.middle],
+        "output": list(control.skips),
+        "double": list(control.double),
+        "single": list(control.single),
+    }
+    return {name: tensors for name, tensors in found.items() if any(tensor is not None for tensor in tensors)}
 
 
 def extra_options(info: BlockInfo, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,10 +175,60 @@ def hooks_of(options: Mapping[str, Any]) -> ModelHooks:
         input_blocks_after_skip=each("input_block_patch_after_skip", block),
         middle_block=each("middle_block_patch", block) + each("middle_block_after_patch", block),
         output_blocks=each("output_block_patch", output),
+        blocks=_blocks(replacements.get("dit") or {}, patches.get("double_block", ()), options),
         attn1_replacements=_replacements(replacements.get("attn1"), options),
         attn2_replacements=_replacements(replacements.get("attn2"), options),
     )
     return ours | theirs
+
+
+KINDS = {"double_block": "double", "single_block": "single"}
+MOST_BLOCKS = 128
+
+
+def _blocks(replaced: Mapping[Any, Any], after_double: Sequence[Any], options: Mapping[str, Any]) -> dict[Place, Any]:
+    """Around blocks of transformers: those that are replaced, and patches that follow every block of two streams."""
+    found: dict[Place, Any] = {}
+    for (name, number, *_), patch in replaced.items():
+        if name in KINDS:
+            found[Place(KINDS[name], number)] = _around(patch, options)
+    if after_double:
+        for number in range(MOST_BLOCKS):
+            place = Place("double", number)
+            found[place] = _followed(found.get(place), after_double, number, options)
+    return found
+
+
+def _around(patch: Any, options: Mapping[str, Any]) -> Any:
+    """A patch is called with the streams by name, and the block itself as "original_block"."""
+
+    def wrapper(block: RunBlock, streams: Streams, info: BlockInfo) -> Streams:
+        def original(args: Mapping[str, Any]) -> dict[str, Any]:
+            return _by_name(block(Streams(args["img"], args.get("txt"))))
+
+        mine = {**options, "block": (f"{info.kind}_block", info.index), "block_index": info.index}
+        args = {**_by_name(streams), "vec": None, "pe": None, "attn_mask": None, "transformer_options": mine}
+        made = patch(args, {"original_block": original})
+        return Streams(made["img"], made.get("txt", streams.text))
+
+    return wrapper
+
+
+def _followed(before: Any, patches: Sequence[Any], number: int, options: Mapping[str, Any]) -> Any:
+    def wrapper(block: RunBlock, streams: Streams, info: BlockInfo) -> Streams:
+        made = block(streams) if before is None else before(block, streams, info)
+        for patch in patches:
+            told = {**_by_name(made), "x": None, "block_index": number, "transformer_options": dict(options)}
+            changed = patch(told)
+            made = Streams(changed["img"], changed.get("txt", made.text))
+        return made
+
+    return wrapper
+
+
+def _by_name(streams: Streams) -> dict[str, Any]:
+    named = {"img": streams.image}
+    return named if streams.text is None else {**named, "txt": streams.text}
 
 
 def _replacements(found: Mapping[Any, Any] | None, options: Mapping[str, Any]) -> dict[Place, Any]:

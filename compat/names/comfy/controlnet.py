@@ -1,5 +1,6 @@
 """CONTROL_NET objects: a hint, a strength, a share of the run, and what they add inside a network."""
 
+from dataclasses import replace
 from enum import Enum
 from types import SimpleNamespace
 
@@ -32,6 +33,13 @@ def broadcast_image_to(tensor, target_batch_size, batched_number):
 
 def always(percent):
     return 999999999.9 if percent <= 0.0 else 0.0
+
+
+class _Always:
+    """Levels for a link that acts in every call it is asked."""
+
+    def percent_to_sigma(self, percent):
+        return float("inf") if percent <= 0 else 0.0
 
 
 class _AsGiven:
@@ -190,6 +198,7 @@ class ControlNet(ControlBase):
         self.preprocess_image = preprocess_image
         self.model_sampling_current = None
         self.native: Handle | None = None
+        self.native_link: ControlLink | None = None
         self.control_model_wrapped = None
         if control_model is not None:
             self._wrap()
@@ -220,24 +229,37 @@ class ControlNet(ControlBase):
         schedule = self.model_sampling_current
         shown = x_noisy if schedule is None else schedule.calculate_input(t, x_noisy)
         times = t if schedule is None else schedule.timestep(t)
-        hint = self._hint(x_noisy, batched_number)
-        context, y = cond.get("c_crossattn"), cond.get("y")
         if self.native is not None:
-            made = self._of_native(shown, times, context, y, hint)
+            made = self._of_native(shown, times, cond, t)
         else:
+            hint = self._hint(x_noisy, batched_number)
+            context = cond.get("c_crossattn")
             extra = {name: cond[name] for name in self.extra_conds if cond.get(name) is not None}
             made = self.control_model(
                 x=shown, hint=hint, timesteps=times.float(), context=context, **extra, **self.extra_args
             )
         return self.control_merge(made, before)
 
-    def _of_native(self, shown, times, context, y, hint):
-        network = here(self.native.network)
-        if isinstance(network, AdapterNetwork):
-            if network.config.hint_channels == 1:
-                hint = hint.mean(dim=1, keepdim=True)
-            return control_dict(network(hint))
-        return control_dict(network(shown, times.float(), context, y, hint))
+    def _of_native(self, shown, times, cond, sigma):
+        """By the library's own link, with its hint, at full strength."""
+        link = replace(
+            self.native_link or ControlLink(self.native, self.cond_hint_original.movedim(1, -1)),
+            hint=self.cond_hint_original.movedim(1, -1), strength=1.0, start_percent=0.0, end_percent=1.0,
+            previous=None, vae=self._vae(),
+        )  # fmt: skip
+        names = ("c_crossattn", "y", "c_concat", "transformer_options", "context_bias")
+        extra = {name: tuple(v) if isinstance(v, list) else v for name, v in cond.items() if name not in names}
+        call = ControlCall(
+            shown, times, cond.get("c_crossattn"), cond.get("y"), float(sigma[0]), _Always(), extra, here
+        )
+        return control_dict(link.control(call))
+
+    def _vae(self):
+        if self.vae is None:
+            return None if self.native_link is None else self.native_link.vae
+        from compat.border import from_pack
+
+        return from_pack(self.vae)
 
     def _hint(self, x_noisy, batched_number):
         width, height = x_noisy.shape[3] * self.compression_ratio, x_noisy.shape[2] * self.compression_ratio
@@ -249,7 +271,7 @@ class ControlNet(ControlBase):
     def copy(self):
         c = type(self)(None)
         c.control_model, c.control_model_wrapped = self.control_model, self.control_model_wrapped
-        c.native, c.load_device = self.native, self.load_device
+        c.native, c.native_link, c.load_device = self.native, self.native_link, self.load_device
         c.manual_cast_dtype = self.manual_cast_dtype
         self.copy_to(c)
         return c
@@ -337,6 +359,7 @@ def of_link(link: ControlLink):
     """A control at work, with those before it."""
     made = object_of(link.handle)
     made.set_cond_hint(link.hint.movedim(-1, 1), link.strength, (link.start_percent, link.end_percent))
+    made.native_link = link
     if link.previous is not None:
         from compat.inside.controls import as_control
 

@@ -12,7 +12,7 @@ from compat.inside.network import CONTEXT_BIAS, as_packs_call
 from diffusion.handles import Model
 from diffusion.patches.hooks import Role
 from diffusion.sampling.conditioning import ATTENTION_BIAS, attention_bias, conditions
-from diffusion.sampling.network_inputs import Latents, joined_channels, vector_of
+from diffusion.sampling.network_inputs import Latents, extra_inputs, joined_channels, vector_of
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class BaseModel(torch.nn.Module):
         latent = noise if latent is None else latent
         if isinstance(mask, torch.Tensor) and mask.ndim == 4:
             mask = mask[:, :1]
-        return Latents(latent, mask)
+        return Latents(latent, mask, kwargs.get("seed") or 0)
 
     def encode_adm(self, **kwargs):
         """The vector condition (B, V), or None."""
@@ -161,8 +161,13 @@ class BaseModel(torch.nn.Module):
         if vector is not None:
             out["y"] = conds.CONDRegular(vector)
         cross_attn = kwargs.get("cross_attn")
+        if self.handle is not None:
+            for name, value in extra_inputs(self.handle, self._condition(kwargs), self._latents(kwargs)).items():
+                out[name] = conds.CONDRegular(value) if isinstance(value, torch.Tensor) else conds.CONDList(list(value))
         if cross_attn is not None:
-            out["c_crossattn"] = conds.CONDCrossAttn(cross_attn)
+            # Where text and picture attend to each other, a text may not be repeated to another's length.
+            jointly = self.handle is not None and self.handle.family.attends_jointly
+            out["c_crossattn"] = (conds.CONDRegular if jointly else conds.CONDCrossAttn)(cross_attn)
             if ATTENTION_BIAS in kwargs:
                 bias = attention_bias(kwargs, cross_attn.shape[1])
                 out[CONTEXT_BIAS] = conds.CONDCrossAttn(bias.unsqueeze(-1))

@@ -51,7 +51,6 @@ def get_additional_models(conds, dtype):
     for cond in conds.values():
         for control in get_models_from_cond(cond, "control"):
             controls[id(control)] = control
-        others += [item[1] for item in get_models_from_cond(cond, "gligen") if isinstance(item, tuple)]
         others += get_models_from_cond(cond, "additional_models")
     models, memory = [], 0
     for control in controls.values():

@@ -17,8 +17,11 @@ from comfy.k_diffusion import sampling as k_diffusion_sampling
 from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from compat.border import outward, outward_by_shape
 from compat.inside import driver, guidance, native_sampler, places
+from compat.inside.network import OUR_HOOKS
 from diffusion.images.batch import repeat_to
+from diffusion.patches.hooks import NO_HOOKS
 from diffusion.sampling import schedules
+from diffusion.sampling.grounding import grounding_of
 from diffusion.sampling.solvers import SOLVERS
 
 log = logging.getLogger(__name__)
@@ -73,10 +76,10 @@ def get_area_and_mult(conds, x_in, timestep_in):
         for name, cond in conds["model_conds"].items()
     }
     patches = None
-    if "gligen" in conds:
-        kind, model, parameters = conds["gligen"]
-        place = model.model.set_position if kind == "position" else model.model.set_empty
-        patches = {"middle_patch": [place(input_x.shape, parameters, input_x.device)]}
+    grounding = grounding_of(conds)
+    if grounding is not None:
+        grounding = grounding if conds["gligen"][0] == "position" else grounding.empty()
+        patches = grounding.computing(places.here).hooks(x_in)
     return cond_obj(
         input_x, mult, given, area, conds.get("control"), patches, conds.get("uuid", uuid.uuid4()), conds.get("hooks")
     )
@@ -197,10 +200,7 @@ def _run(model, batch, timestep, model_options, patcher, hooks):
     if patcher is not None and (hooks is not None or patcher.hook_backup):
         options.update(patcher.apply_hooks(hooks, options))
     if entries[0].patches is not None:
-        patches = dict(options.get("patches", {}))
-        for name, found in entries[0].patches.items():
-            patches[name] = [*patches.get(name, []), *found]
-        options["patches"] = patches
+        options[OUR_HOOKS] = options.get(OUR_HOOKS, NO_HOOKS) | entries[0].patches
     options["cond_or_uncond"] = which
     options["uuids"] = [cond.uuid for cond in entries]
     c["transformer_options"] = options
@@ -571,6 +571,9 @@ def process_conds(model, noise, conds, device, latent_image=None, denoise_mask=N
         for name in conds:
             if name != "positive":
                 apply_empty_x_to_equal_area(positive, conds[name], "control", lambda shared, k: shared[k % len(shared)])
+                apply_empty_x_to_equal_area(
+                    conds["positive"], conds[name], "gligen", lambda shared, k: ("empty", *shared[0][1:])
+                )
     return conds
 
 

@@ -51,9 +51,9 @@ def apply_mod(tensor, m_mult, m_add=None, modulation_dims=None):
     return tensor
 
 
-DoubleStreamBlock = ours("diffusion.models.flux", "DoubleStreamBlock", "comfy.ldm.flux.layers.DoubleStreamBlock")
-SingleStreamBlock = ours("diffusion.models.flux", "SingleStreamBlock", "comfy.ldm.flux.layers.SingleStreamBlock")
-MLPEmbedder = ours("diffusion.models.flux", "MLPEmbedder", "comfy.ldm.flux.layers.MLPEmbedder")
+DoubleStreamBlock = ours("diffusion.models.flux", "DoubleBlock", "comfy.ldm.flux.layers.DoubleStreamBlock")
+SingleStreamBlock = ours("diffusion.models.flux", "SingleBlock", "comfy.ldm.flux.layers.SingleStreamBlock")
+MLPEmbedder = ours("diffusion.models.flux", "Embedder", "comfy.ldm.flux.layers.MLPEmbedder")
 Modulation = ours("diffusion.models.flux", "Modulation", "comfy.ldm.flux.layers.Modulation")
 LastLayer = ours("diffusion.models.flux", "LastLayer", "comfy.ldm.flux.layers.LastLayer")
 QKNorm = ours("diffusion.models.flux", "QKNorm", "comfy.ldm.flux.layers.QKNorm")
