@@ -159,3 +159,16 @@ def test_axe_finds_nothing_serious_in_a_comparison_and_a_result(desk: Any):
     expect(page.get_by_role("complementary", name="Differences")).to_be_visible()
     assert serious(page) == []
     desk.evaluate("() => heddle.app.compare(null)")
+
+
+def test_a_finger_edits_a_value(desk: Any):
+    blur = desk.of_type("ImageBlur")
+    desk.evaluate(
+        """([x, y]) => { const canvas = document.getElementById("canvas"); canvas.setPointerCapture = () => undefined;
+          for (const type of ["pointerdown", "pointerup"]) canvas.dispatchEvent(new PointerEvent(type,
+            { pointerId: 5, clientX: x, clientY: y, pointerType: "touch", bubbles: true })); }""",
+        list(desk.widget(blur, "blur_radius")),
+    )
+    desk.type("9")
+    desk.press("Enter")
+    assert desk.nodes()[blur]["values"]["blur_radius"] == 9

@@ -47,11 +47,6 @@ export function fromClipboard(html: string, plain: string): JsonObject | null {
   }
 }
 
-export interface Pasted {
-  readonly document: Document;
-  readonly ids: ReadonlySet<NodeId>;
-}
-
 /**
  * The graph with the clip's nodes added under fresh ids, their top left corner at `at`. With `connected`, links from
  * nodes that are still there are made again.

@@ -252,8 +252,9 @@ function drawTitle(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNod
   ctx.fillStyle = missing ? theme.danger : node.color ? readableOn(node.color) : theme.text;
   const title = editor.title(node);
   const mark = node.mode === MUTED ? t("muted") : node.mode === BYPASSED ? t("bypassed") : node.pinned ? t("pinned") : runMark(run) || looks.badge(node);
-  const room = layout.width - 40 - (mark ? markWidth(ctx, mark) + 8 : 0);
-  ctx.fillText(cutTo(ctx, title, room), 26, middle);
+  // How long it took gives way to the title; everything else is worth cutting it for.
+  const told = run?.state === "done" && widthOf(ctx, title) > layout.width - 48 - markWidth(ctx, mark) ? "" : mark;
+  ctx.fillText(cutTo(ctx, title, layout.width - 40 - (told ? markWidth(ctx, told) + 8 : 0)), 26, middle);
   if (run?.state !== "running" && willRun(editor, node)) {
     // Computed anew by the next run; what has no dot comes from what is known already.
     ctx.beginPath();
@@ -261,11 +262,11 @@ function drawTitle(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNod
     ctx.fillStyle = theme.accent;
     ctx.fill();
   }
-  if (!mark || node.collapsed) return;
+  if (!told || node.collapsed) return;
   ctx.font = fonts.small;
   ctx.textAlign = "right";
   ctx.fillStyle = node.mode === BYPASSED ? theme.bypass : theme.faint;
-  ctx.fillText(mark, layout.width - 10, middle);
+  ctx.fillText(told, layout.width - 10, middle);
 }
 
 function markWidth(ctx: CanvasRenderingContext2D, mark: string): number {
