@@ -1,6 +1,7 @@
 """Wires the server: one function, from settings to everything that must be started and stopped."""
 
 import ipaddress
+import os
 import secrets
 import shutil
 import sys
@@ -38,6 +39,7 @@ from storage.users import Users
 from storage.webhooks import Webhooks
 
 HOME = Path(__file__).parents[1]
+DOOR = "heddle-"  # how the folders of sockets begin; the id of their server follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
 
     jobs = Jobs(database)
     queue = Queue(jobs, publish)
-    door = TemporaryDirectory(prefix="heddle-", ignore_cleanup_errors=True)
+    door = TemporaryDirectory(prefix=f"{DOOR}{os.getpid()}-", ignore_cleanup_errors=True)
     command = worker_command(settings, Path(door.name))
     worker = ProcessWorker(command, directory=Path.cwd(), overhear=hub.publish)
     dispatch = Dispatch(queue, [worker], publish)

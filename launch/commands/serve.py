@@ -9,17 +9,20 @@ import ctypes
 import errno
 import logging
 import os
+import shutil
 import signal
 import ssl
 import sys
+import tempfile
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 from aiohttp import web
 
 from launch.arguments import parse_serve
-from launch.compose import House, compose, empty_temp, urls
+from launch.compose import DOOR, House, compose, empty_temp, urls
 from launch.folders import BadModelPaths, folders_of
 from launch.logs import configure
 from launch.settings import Network, Paths, Settings
@@ -64,7 +67,11 @@ def serve(arguments: Sequence[str], home: Path) -> int:
 
 
 def sweep(paths: Paths) -> None:
-    """Remove what crashes left half written, a day ago or longer."""
+    """Remove what crashes left: files half written a day ago or longer, and folders of sockets whose server is gone."""
+    for door in Path(tempfile.gettempdir()).glob(f"{DOOR}*-*"):
+        owner = door.name.removeprefix(DOOR).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(door, ignore_errors=True)
     count = sum(atomic.sweep(folder) for folder in (paths.output, paths.input, paths.user))
     if count:
         log.info("%d files that were never finished were removed", count)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.bad_inputs.trials import AGAINST_THE_SERVER, WITH_A_FOLDER, Session
+from tests.bad_inputs.trials import AGAINST_THE_SERVER, WITH_A_FOLDER, request
 from tests.end_to_end.conftest import ROOT, Server
 
 CASES = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "cases").glob("*.json"))}
@@ -23,8 +23,7 @@ def test_bad_input(name: str, server: Server, tmp_path: Path):
             AGAINST_THE_SERVER[kind](server, trial)
         else:
             WITH_A_FOLDER[kind](tmp_path, trial)
-    with Session(server) as session:
-        assert session.request("GET", "/health")[0] == 200
+    assert request(server, "GET", "/health")[0] == 200
 
 
 def test_after_all_of_them_a_job_runs(server: Server):

@@ -6,16 +6,16 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.bad_inputs.trials import Session
+from tests.bad_inputs.trials import request
 from tests.end_to_end.conftest import Server
 
 
 def test_a_hundred_uploads_of_one_name_are_a_hundred_files(server: Server):
     def upload(number: int) -> str:
         body = '--b\r\nContent-Disposition: form-data; name="image"; filename="same.png"\r\n\r\n'
-        with Session(server) as session:
-            head = {"Content-Type": "multipart/form-data; boundary=b"}
-            status, answer = session.request("POST", "/upload/image", f"{body}{number}\r\n--b--\r\n".encode(), head)
+        head = {"Content-Type": "multipart/form-data; boundary=b"}
+        whole = f"{body}{number}\r\n--b--\r\n".encode()
+        status, answer, _ = request(server, "POST", "/upload/image", whole, head)
         assert status == 200, answer
         return json.loads(answer)["name"]
 
@@ -32,8 +32,7 @@ def test_a_thousand_cancels_are_one(server: Server):
         client.until("executing", node="1")
 
         def cancel(_: int) -> int:
-            with Session(server) as session:
-                return session.request("POST", "/interrupt", {"prompt_id": prompt_id})[0]
+            return request(server, "POST", "/interrupt", {"prompt_id": prompt_id})[0]
 
         with ThreadPoolExecutor(20) as pool:
             assert set(pool.map(cancel, range(1000))) == {200}
@@ -44,7 +43,7 @@ def test_a_thousand_cancels_are_one(server: Server):
 
 def test_pipes_and_sockets_are_no_files(server: Server):
     os.mkfifo(server.base / "output" / "pipe.png")
-    with socket.socket(socket.AF_UNIX) as listening, Session(server) as session:
+    with socket.socket(socket.AF_UNIX) as listening:
         here = os.getcwd()
         os.chdir(server.base / "output")  # names of sockets are short
         try:
@@ -52,8 +51,8 @@ def test_pipes_and_sockets_are_no_files(server: Server):
         finally:
             os.chdir(here)
         for name in ("pipe.png", "socket.png"):
-            assert session.request("GET", f"/view?filename={name}")[0] == 404
-            assert session.request("GET", f"/view?filename={name}&preview=webp")[0] == 404
+            assert request(server, "GET", f"/view?filename={name}")[0] == 404
+            assert request(server, "GET", f"/view?filename={name}&preview=webp")[0] == 404
 
 
 def test_a_regular_expression_without_end_is_interrupted(server: Server):

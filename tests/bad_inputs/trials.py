@@ -12,13 +12,13 @@ import urllib.parse
 import urllib.request
 import zlib
 from collections.abc import Callable
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import websocket
 from PIL import Image
 
-from tests.end_to_end.client import Client
 from tests.end_to_end.conftest import ROOT, Server
 
 Trial = dict[str, Any]
@@ -81,20 +81,27 @@ def expect_words(trial: Trial, text: str) -> None:
         assert words not in text
 
 
+def request(
+    server: Server, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+) -> tuple[int, bytes, Message]:
+    """Status, body and headers of the answer. body: bytes as they are, anything else as JSON."""
+    data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    asked = urllib.request.Request(server.url + path, data=data, method=method, headers=headers or {})
+    if data is not None and "Content-type" not in asked.headers:
+        asked.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(asked, timeout=QUICK) as answer:
+            return answer.status, answer.read(), answer.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), error.headers
+
+
 def send(server: Server, trial: Trial) -> None:
     """send: "METHOD path". headers, body, json or hex; status, says."""
     method, path = trial["send"].split(" ", 1)
-    data = body_of(trial)
     headers = {name: text_of(value).replace("OWN", server.url) for name, value in trial.get("headers", {}).items()}
-    request = urllib.request.Request(server.url + path, data=data, method=method, headers=headers)
-    if data is not None and "Content-type" not in request.headers:
-        request.add_header("Content-Type", "application/json")
-    try:
-        with urllib.request.urlopen(request, timeout=QUICK) as answer:
-            status, text, said = answer.status, answer.read(), answer.headers
-    except urllib.error.HTTPError as error:
-        with error:
-            status, text, said = error.code, error.read(), error.headers
+    status, text, said = request(server, method, path, body_of(trial), headers)
     expect_status(trial, status, f"{method} {path[:80]} said {text[:300]!r}")
     expect_words(trial, text.decode("utf-8", "replace"))
     for name, value in trial.get("answer_headers", {}).items():
@@ -127,8 +134,7 @@ def raw(server: Server, trial: Trial) -> None:
 def graph(server: Server, trial: Trial) -> None:
     """graph: what `prompt` is. body: the rest of the request. status, type, says."""
     body = {"prompt": graph_of(trial["graph"]), **filled(trial.get("with", {}))}
-    with Session(server) as session:
-        status, text = session.request("POST", "/prompt", json.dumps(body).encode())
+    status, text, _ = request(server, "POST", "/prompt", body)
     expect_status(trial, status, text[:300])
     if status == 400:
         error = json.loads(text)["error"]
@@ -136,25 +142,6 @@ def graph(server: Server, trial: Trial) -> None:
         assert error["message"], text[:300]
     expect_words(trial, text.decode())
     assert len(text) < 2**20
-
-
-class Session:
-    """Requests without a socket."""
-
-    def __init__(self, server: Server):
-        self._url = server.url
-
-    def __enter__(self) -> "Session":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    request = Client.request
-
-    @property
-    def url(self) -> str:
-        return self._url
 
 
 def values(server: Server, trial: Trial) -> None:
@@ -165,8 +152,7 @@ def values(server: Server, trial: Trial) -> None:
             inputs = {**filled(what.get("given", {})), what["input"]: filled(value)}
             node = {"class_type": what["class"], "inputs": inputs}
             body = {"1": node, "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}}}
-            with Session(server) as session:
-                status, text = session.request("POST", "/prompt", json.dumps({"prompt": body}).encode())
+            status, text, _ = request(server, "POST", "/prompt", {"prompt": body})
             assert status == wanted, f"{what['input']} = {str(value)[:80]}: {status} {text[:400]!r}"
             if wanted == 400:
                 assert what["input"] in text.decode()

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import tempfile
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -166,7 +167,10 @@ def test_a_clock_that_jumps_changes_nothing(begin: Begin, tmp_path: Path):
         connection.execute("UPDATE jobs SET submitted_at = submitted_at + 86400 * (arrival % 3 - 1)")
         connection.execute("UPDATE jobs SET beat_at = beat_at + 86400 WHERE beat_at IS NOT NULL")
     connection.close()
-    server = begin()
+    doors = Path(tempfile.gettempdir())
+    assert list(doors.glob(f"heddle-{server.process.pid}-*"))
+    dead, server = server.process.pid, begin()
+    until(lambda: not list(doors.glob(f"heddle-{dead}-*")))  # what the dead one left is swept away
     assert not list(still_works(tmp_path, server.url))
     assert {jobs_in(tmp_path)[id].state for id in ids} == {"succeeded"}
     assert not violations(tmp_path, Promised({"me": ids}), server.url)

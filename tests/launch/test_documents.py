@@ -45,7 +45,7 @@ def test_the_file_of_model_paths_in_the_document_is_read(tmp_path: Path):
     assert folders.files("loras") == ["b.safetensors", "c.safetensors"]
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"])
 def test_every_file_a_document_points_to_is_there(document: str):
     text = (ROOT / document).read_text(encoding="utf-8")
     named = set(re.findall(r"\]\(([\w./-]+)\)", text))
