@@ -42,7 +42,7 @@ def run_in_memory(model: Model, guider: Guider, latent: Tensor, steps: int, job:
     ways = [Way(lambda place: job(place, True), activations(len(conditions)))]
     if len(conditions) > 1:
         ways.append(Way(lambda place: job(place, False), activations(1), "one condition at a time"))
-    key = f"{model.family.name} {batch}x{len(conditions)} {width}x{height} {itemsize}"
+    key = f"{model.family.name} {batch}x{len(conditions)} {width}x{height} {itemsize} +{len(others)}"
     return keeper_of(model.network).run(Work(f"{model.family.name} sampling", needs, ways, key))
 
 

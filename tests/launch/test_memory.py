@@ -1,6 +1,8 @@
 """What users decide about memory, and where networks come to compute."""
 
+import pickle
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,13 @@ import torch
 from torch import nn
 
 from diffusion.memory.in_place import InPlace
-from diffusion.memory.keeper import keep
+from diffusion.memory.keeper import keep, keeper_of
 from diffusion.memory.pretend import PretendDevice
 from diffusion.memory.residency import Residency
 from diffusion.memory.work import Need, Way, Work
 from execution.events import Event, NodeRef
 from execution.node_run import NodeRun, Voice, executing
+from execution.size import weigh
 from launch.arguments import parse_serve
 from launch.idle import WhenIdle
 from launch.memory import keepers, tell, unloading
@@ -138,3 +141,18 @@ def test_memory_is_given_back_after_a_while_without_a_job():
     with WhenIdle(None, lambda: None, timer).job():
         pass
     assert len(timers) == 2
+
+
+def test_who_keeps_a_network_is_no_part_of_it(tmp_path: Path):
+    """Its keeper knows every other network: results that hold one would seem to hold all, and copies would take them
+    along."""
+    keeper = keepers(parse_serve([], tmp_path), PretendDevice(GB)).networks
+    networks = [nn.Linear(64, 64) for _ in range(4)]
+    alone = weigh(networks[0]).total
+    for network in networks:
+        keep(network, keeper, "network")
+        keeper.run(Work("a step", [Need(network)], [Way(lambda place: None)]))
+    assert weigh(networks[0]).total < alone + 1000
+    assert isinstance(keeper_of(deepcopy(networks[0])), InPlace)
+    assert isinstance(keeper_of(pickle.loads(pickle.dumps(networks[0]))), InPlace)
+    assert keeper_of(networks[0]) is keeper
