@@ -5,7 +5,7 @@ import { type Document, type Graph, type GraphNode, type GraphRef, type Link, ty
 import { type Refusal, type Result, changeNodes, setValue } from "../graph/edit";
 import { definitionOf } from "../graph/instances";
 import type { Json } from "../graph/json";
-import { isProxy, proxyEntries, proxyValue, setProxyValue } from "../graph/proxies";
+import { isProxy, proxyEntries, proxyValue, setProxyValue, shownPreview } from "../graph/proxies";
 import { type History, emptyHistory, record, redo, seal, undo } from "../graph/undo";
 import { adopt } from "../graph/workflow";
 import { type Folded, foldedIn, frameRect } from "./frames";
@@ -170,8 +170,15 @@ export class Editor {
     return null;
   }
 
+  /** Under which id a node's pictures and texts are kept: a subgraph may show those of a node inside. */
+  mediaId(node: GraphNode): string {
+    const own = this.executionId(node.id);
+    const inner = this.document.subgraphs.has(node.type) ? shownPreview(node) : null;
+    return inner === null ? own : `${own}:${inner}`;
+  }
+
   private showsMedia(node: GraphNode, definition: NodeDefinition | undefined): boolean {
-    const id = this.executionId(node.id);
+    const id = this.mediaId(node);
     if (this.run.media.has(id) || this.run.previews.has(id) || this.run.text.has(id)) return true;
     return (definition?.inputs.some((input) => input.widget?.kind === "combo" && input.widget.upload === "image") ?? false) && this.loaded(node) !== null;
   }

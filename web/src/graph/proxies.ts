@@ -7,7 +7,7 @@ import { type Catalogue, type WidgetEntry, widgetEntries } from "./definitions";
 import { type Document, type GraphNode, type NodeId, SUBGRAPH_IN, graphAt, linkInto, withGraph } from "./document";
 import { changeNodes } from "./edit";
 import { definitionOf } from "./instances";
-import { type Json, isArray, parseJson } from "./json";
+import { type Json, isArray, isObject, parseJson } from "./json";
 
 export interface Proxy {
   readonly node: NodeId;
@@ -38,6 +38,14 @@ export function readProxies(instance: GraphNode): readonly Proxy[] {
     const [node, widget] = pair.map((part) => String(part));
     return node !== undefined && widget !== undefined && node !== "-1" && !widget.startsWith("$$") ? [{ node, widget }] : [];
   });
+}
+
+/** The inner node whose pictures an instance shows: listed as `$$…` among its widgets, or in `previewExposures`. */
+export function shownPreview(instance: GraphNode): NodeId | null {
+  const { proxyWidgets, previewExposures } = instance.properties;
+  for (const pair of isArray(proxyWidgets) ? proxyWidgets : []) if (isArray(pair) && String(pair[1]).startsWith("$$")) return String(pair[0]);
+  for (const one of isArray(previewExposures) ? previewExposures : []) if (isObject(one) && one["sourceNodeId"] !== undefined) return String(one["sourceNodeId"]);
+  return null;
 }
 
 export function withProxies(instance: GraphNode, proxies: readonly Proxy[]): GraphNode {

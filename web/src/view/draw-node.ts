@@ -361,7 +361,7 @@ function drawMedia(ctx: CanvasRenderingContext2D, editor: Editor, node: GraphNod
   ctx.fillStyle = theme.field;
   ctx.fill();
   const images = looks.image(node);
-  const text = editor.run.text.get(editor.executionId(node.id));
+  const text = editor.run.text.get(editor.mediaId(node));
   if (images.length === 0) {
     ctx.font = fonts.text;
     ctx.textAlign = "left";

@@ -120,8 +120,9 @@ export class InPlace implements Host {
   lightbox(id: NodeId): void {
     const editor = this.app.active;
     const node = editor.graph.nodes.get(id);
-    const loaded = node && editor.loaded(node);
-    const images = editor.run.media.get(editor.executionId(id)) ?? (loaded ? [loaded] : []);
+    if (!node) return;
+    const loaded = editor.loaded(node);
+    const images = editor.run.media.get(editor.mediaId(node)) ?? (loaded ? [loaded] : []);
     if (images.length > 0) this.app.setDialog({ kind: "lightbox", images, index: 0 });
   }
 }

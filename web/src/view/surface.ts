@@ -148,7 +148,7 @@ export class Surface implements SurfaceCommands {
 
   private pictures(node: GraphNode): readonly HTMLImageElement[] {
     const editor = this.app.active;
-    const id = editor.executionId(node.id);
+    const id = editor.mediaId(node);
     const preview = editor.run.previews.get(id);
     const media = editor.run.media.get(id);
     const loaded = editor.loaded(node);

@@ -44,3 +44,15 @@ test("what is listed and is no value inside is left alone", () => {
   const changed = withProxies(instance(editor), [...readProxies(instance(editor)), { node: "5", widget: "blur_radius" }]);
   expect(changed.properties["proxyWidgets"]).toEqual([["-1", "seed"], ["5", "$$preview"], ["77", "gone"], ["5", "sigma"], ["5", "blur_radius"]]);
 });
+
+test("a subgraph shows the pictures of the node inside that its file names, in either form", () => {
+  for (const properties of [{ proxyWidgets: [["5", "$$canvas-image-preview"]] }, { previewExposures: [{ name: "a", sourceNodeId: "5", sourcePreviewName: "b" }] }]) {
+    const listed = file([]);
+    const nodes = (listed["nodes"] as JsonObject[]).map((node) => ({ ...node, properties }));
+    const editor = new Editor(catalogue, readWorkflow({ ...listed, nodes }, catalogue, () => "fresh"));
+    expect(editor.layout(instance(editor)).media).toBeNull();
+    editor.run.output("1:5", { images: [{ filename: "a.png", subfolder: "", type: "temp" }] });
+    expect(editor.mediaId(instance(editor))).toBe("1:5");
+    expect(editor.layout(instance(editor)).media).not.toBeNull();
+  }
+});
