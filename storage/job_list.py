@@ -122,7 +122,9 @@ def _match(words: str) -> str | None:
 
 def _summaries(db: sqlite3.Connection, arrivals: Sequence[int]) -> list[Summary]:
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM jobs WHERE arrival IN ({_marks(arrivals)}) ORDER BY arrival DESC", arrivals
+        f"SELECT {_COLUMNS} FROM jobs INDEXED BY jobs_listed WHERE arrival IN ({_marks(arrivals)})"
+        " ORDER BY arrival DESC",
+        arrivals,
     )
     return [Summary(*row) for row in rows]
 

@@ -105,7 +105,10 @@ class Submitting:
         # One after the other under one deadline: those that ended meanwhile answer at once.
         clock = asyncio.get_running_loop().time
         deadline = clock() + query.wait
-        jobs = [await self._view.settled(id, max(0.0, deadline - clock())) for id in ids]
+        try:
+            jobs = [await self._view.settled(id, max(0.0, deadline - clock())) for id in ids]
+        except Refused:
+            raise Refused(410, "job_forgotten", "What was submitted has been deleted from the history since") from None
         status = 200 if all(job.ended_at is not None for job in jobs) else 202
         if batch:
             return Answer(SubmittedBatch(batch=jobs[0].batch, jobs=jobs), status, headers)
@@ -168,6 +171,7 @@ class Submitting:
 
 REFUSALS = {
     409: "The key was used for another submission.",
+    410: "The key stands for jobs that have been deleted since.",
     415: "The body is not application/json.",
     422: "The graph or a field is wrong; nothing was queued.",
     429: "The queue is full, or jobs come too fast.",

@@ -1,6 +1,7 @@
 """What can be read of jobs that have ended."""
 
 import json
+import sqlite3
 import time
 
 import pytest
@@ -22,6 +23,7 @@ from execution.problems import NodeProblem
 from execution.queue import Queue
 from execution.record import Recorder, status_message
 from storage.database import Database
+from storage.job_list import JobList, Wanted
 from storage.jobs import Jobs
 from tests.jobs.conftest import job
 
@@ -203,3 +205,22 @@ async def test_a_hundred_thousand_jobs_are_paged_and_positioned_quickly(database
     assert await queue.delete(["queued7"]) == 1
     assert (await queue.next("w")).job.id == "queued0"
     assert time.perf_counter() - begin < 1.0  # six questions, 0.06 s together when measured on one free core
+
+
+async def test_a_list_never_reads_the_rows_themselves(database: Database):
+    """Behind a graph of megabytes the rest of a row is far away."""
+    statements: list[str] = []
+    listed = JobList(database)
+    await database.read(lambda db: db.set_trace_callback(statements.append))
+    await database.read(lambda db: db.set_trace_callback(statements.append))  # each reader has a connection of its own
+    for wanted in (Wanted(), Wanted(states=["failed"], words="cat"), Wanted(batch="b", words="cat"), Wanted(batch="b")):
+        await listed.page(wanted, 50)
+    asked = {statement for statement in statements if statement.startswith("SELECT") and "FROM jobs" in statement}
+    assert asked
+
+    def plan(db: sqlite3.Connection) -> list[str]:
+        return [row[3] for each in asked for row in db.execute(f"EXPLAIN QUERY PLAN {each}")]
+
+    touched = [step for step in await database.write(plan) if " jobs " in step and "USING" in step]
+    assert touched
+    assert all("COVERING INDEX" in step for step in touched if "jobs_by_batch" not in step), touched

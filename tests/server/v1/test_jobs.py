@@ -81,6 +81,14 @@ async def test_a_key_makes_a_retry_safe(api: Api):
     assert len((await api("GET", "/v1/jobs")).body["jobs"]) == 1
 
 
+async def test_a_key_of_jobs_that_were_deleted_makes_no_new_ones(api: Api):
+    body = {"graph": TWO_NODES}
+    await api("POST", "/v1/jobs?wait=20", body, Idempotency_Key="k")
+    async with api.house.client.post("/history", json={"clear": True}) as response:
+        assert response.status == 200
+    assert (await api("POST", "/v1/jobs", body, Idempotency_Key="k")).body["code"] == "job_forgotten"
+
+
 async def test_of_a_hundred_retries_at_once_one_makes_the_job(api: Api):
     asked = (api("POST", "/v1/jobs", {"graph": TWO_NODES}, Idempotency_Key="k") for _ in range(100))
     assert len({said.body["id"] for said in await asyncio.gather(*asked)}) == 1
