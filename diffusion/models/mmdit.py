@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from diffusion.models.dit import FinalLayer, check_text, controlled, key_bias
 from diffusion.models.embeddings import sinusoidal
 from diffusion.models.modulation import EPSILON, gated, modulated, normed, shifted
-from diffusion.models.patches import PATCH, from_channels_last, padded
+from diffusion.models.patches import PATCH, channels_first_tokens, from_channels_last, padded
 from diffusion.ops.attention import attend
-from diffusion.ops.layers import Conv2d, Linear
+from diffusion.ops.layers import Conv2d, Linear, linear
 from diffusion.ops.stored import compute_dtype
 from diffusion.patches.hooks import (
     NO_HOOKS,
@@ -88,13 +88,16 @@ class Embedder(nn.Module):
 
 
 class PatchEmbed(nn.Module):
+    """A convolution whose windows do not overlap: a matrix product of the patches, and computed as one."""
+
     def __init__(self, in_channels: int, width: int):
         super().__init__()
         self.proj = Conv2d(in_channels, width, PATCH, stride=PATCH)
 
     def forward(self, latent: Tensor) -> Tensor:
         """(B, C, H, W) to (B, H W / 4, D)."""
-        return self.proj(latent).flatten(2).transpose(1, 2)
+        weight = self.proj.weight_in(latent.dtype).flatten(1)
+        return linear(channels_first_tokens(latent), weight, self.proj.bias)
 
 
 class SelfAttention(nn.Module):
