@@ -2,7 +2,7 @@
 
 from comfy_api.latest.io.dynamic import Autogrow, DynamicCombo, DynamicSlot, MatchType
 from comfy_api.latest.io.inputs import Input, Output, WidgetInput
-from comfy_api.latest.io.node import ComfyNode, normalized
+from comfy_api.latest.io.node import ComfyNode
 from comfy_api.latest.io.schema import Hidden, HiddenHolder, NodeOutput, Schema
 from comfy_api.latest.io.types import ComfyType, ComfyTypeI, ComfyTypeIO, Custom, comfytype, sockets
 from comfy_api.latest.io.widgets import (
@@ -24,8 +24,6 @@ from comfy_api.latest.io.widgets import (
 )
 
 globals().update(sockets())  # Image, Mask, Latent, Model, … as `types.SOCKETS` lists them
-
-AutogrowDynamic = Autogrow  # the earlier spelling
 
 
 class NodeReplace:
