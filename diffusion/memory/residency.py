@@ -6,7 +6,7 @@ those that do, which are streamed · the fastest way of doing the work · the wo
 """
 
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock, RLock
 from time import time
@@ -39,8 +39,9 @@ class Policy:
     keep: bool = True
 
 
-_SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
-"""Of the room there seemed to be, what weights get in one try after the other. Those go first that do not run now."""
+_SHARES = (1.0, 1.0, 0.75, 0.5, 0.25, 0.0)
+"""Of the room there seemed to be, what weights get in one try after the other. Those go first that do not run now. The
+second try is for an allocator that held memory idle."""
 
 
 @dataclass(eq=False)
@@ -72,7 +73,7 @@ class Residency:
         self._homes: WeakKeyDictionary[nn.Module, Home] = WeakKeyDictionary()
         self._running: list[_Running] = []
         self._uses = 0
-        self._next_uses: Mapping[Home, int] = {}
+        self._next_uses: WeakKeyDictionary[Home, int] = WeakKeyDictionary()
         self._work = RLock()  # one work at a time, and one within another
         self._book = Lock()  # the two dictionaries, which `report` reads while work runs
 
@@ -91,9 +92,14 @@ class Residency:
                 if way is not first:
                     needed, free = self._expected(work, first), max(self._free(), 0)
                     self._tell(f"{work.what} {way.words}: {in_gb(needed)} needed, {in_gb(free)} free")
-                for share in self._shares():
+                before = -1
+                for share in _SHARES:
+                    room = self._room(homes, activations, share)
+                    if room == before and not self._device.trim():
+                        continue  # it would overflow again
+                    before = room
                     try:
-                        return self._attempt(work, way, homes, activations, share)
+                        return self._attempt(work, way, homes, activations, room)
                     except Exception as error:
                         if not is_out_of_memory(error):
                             raise
@@ -102,17 +108,15 @@ class Residency:
             needed = self._expected(work, last) + _window(homes)
             raise OutOfMemory(work.what, needed, max(self._free(), 0))
 
-    def _shares(self) -> Iterator[float]:
-        """For the tries at one way; the next is taken after an overflow."""
-        yield _SHARES[0]
-        if self._device.trim():
-            yield _SHARES[0]
-        yield from _SHARES[1:]
+    def _room(self, homes: Sequence[Home], activations: int, share: float) -> int:
+        """For weights, of those that run and of others."""
+        room = int((self._free() - activations) * self._policy.share * share)
+        # Estimates may be too high: rather than refuse, work runs with all of its weights streamed.
+        return max(room, _window(homes))
 
-    def _attempt(self, work: Work[T], way: Way[T], homes: Sequence[Home], activations: int, share: float) -> T:
+    def _attempt(self, work: Work[T], way: Way[T], homes: Sequence[Home], activations: int, room: int) -> T:
         for home, need in zip(homes, work.needs, strict=True):
             home.patch(need.patches)
-        room = int((self._free() - activations) * self._policy.share * share)
         made = self._plan(work, homes, room)
         self._move(work, homes, made)
         conveyor = self._conveyor(work, homes)
@@ -144,8 +148,7 @@ class Residency:
             for home, need in zip(homes, work.needs, strict=True)
         ]
         residents = [Resident(home, home.present, next_use(home), home.last_use) for home in others]
-        # Estimates may be too high: rather than refuse, the last way runs with all of its weights streamed.
-        return plan(wanted, residents, max(room, _window(homes)))
+        return plan(wanted, residents, room)
 
     def _move(self, work: Work[Any], homes: Sequence[Home], made: Plan) -> None:
         for home in self._others(homes):
@@ -197,6 +200,7 @@ class Residency:
                     continue
                 if room <= 0:
                     return
+                busy.add(home)  # its next use is what it is made ready for, not those after it
                 home.patch(need.patches)
                 before = home.present
                 try:
@@ -248,7 +252,7 @@ class Residency:
         return self._device.free() + movable - self._policy.reserve
 
     def _look_up_next_uses(self) -> None:
-        found: dict[Home, int] = {}
+        found: WeakKeyDictionary[Home, int] = WeakKeyDictionary()
         for distance, need in enumerate(self._future()):
             home = self._homes.get(need.network)
             if home is not None:

@@ -363,3 +363,16 @@ def test_five_hundred_jobs_over_four_models_never_exceed_the_capacity_and_leak_n
     keeper.unload()
     assert device.used() == 0
     device.close()
+
+
+def test_a_network_that_was_expected_and_then_thrown_away_leaves_the_card():
+    now, following = dit(), dit()
+    device = PretendDevice(int(1.7 * now.bytes))
+    future = [Need(following.network)]
+    keeper = Residency(device, future=lambda: future)
+    keeper.run(needing(following))
+    keeper.run(needing(now))  # for want of room it was asked what comes next
+    future.clear()
+    del following
+    gc.collect()
+    assert device.used() == now.bytes
