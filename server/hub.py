@@ -64,6 +64,7 @@ class Hub:
         self._sockets: set[Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = Turns(AT_ONCE)
+        self._watching: list[Client] | None = None  # those that watch all jobs; None: to be looked for again
 
     @property
     def sockets(self) -> int:
@@ -77,9 +78,10 @@ class Hub:
     async def serve(self, id: str, socket: web.WebSocketResponse, request: web.Request) -> None:
         """Talk to a client until its socket closes."""
         client = Client(id, socket, request, self._flags_of(id), self._turns)
-        client.on_flags = lambda: self._put(client, messages.message("feature_flags", self._features))
+        client.on_flags = lambda: self._answer_flags(client)
         self._greet(client)
         self._clients[id] = client
+        self._watching = None
         self._sockets.add(client)
         writer = asyncio.create_task(client.write())
         try:
@@ -158,7 +160,7 @@ class Hub:
             case NodeStarted():
                 view.begin(event.node)
                 self._tell_progress(view)
-                self._tell(view, messages.executing(event), key=("executing", event.prompt_id))
+                self._tell(view, lambda: messages.executing(event), key=("executing", event.prompt_id))
             case Progress():
                 view.tick(event.node, event.value, event.total)
                 self._tell_progress(view)
@@ -284,6 +286,7 @@ class Hub:
         """Only if it is still the one: a newer socket of the same id keeps its place."""
         if self._clients.get(client.id) is client:
             del self._clients[client.id]
+            self._watching = None
 
     def _look(self, prompt_id: str) -> JobView:
         job = self._job_of(prompt_id)
@@ -294,9 +297,19 @@ class Hub:
 
     def _listeners(self, view: JobView, everybody: bool) -> list[Client]:
         if view.client_id is None:
-            return [client for client in self._clients.values() if everybody or client.supports(WATCH_ALL)]
+            return list(self._clients.values()) if everybody else self._watchers()
         client = self._clients.get(view.client_id) if view.client_id else None
         return [] if client is None else [client]
+
+    def _watchers(self) -> list[Client]:
+        """Asked for with every node of a job without a client, so they are not looked for among hundreds each time."""
+        if self._watching is None:
+            self._watching = [client for client in self._clients.values() if client.supports(WATCH_ALL)]
+        return self._watching
+
+    def _answer_flags(self, client: Client) -> None:
+        self._watching = None
+        self._put(client, messages.message("feature_flags", self._features))
 
     def _named(self, ids: Iterable[str] | None) -> list[Client]:
         if ids is None:

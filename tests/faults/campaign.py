@@ -32,7 +32,6 @@ from tests.faults.invariants import FINAL, Promised, ask, jobs_in, processes_of,
 from tests.faults.small_nodes import graph
 
 ROOT = Path(__file__).parents[2]
-READY = 3.0  # seconds from the start to the first answer
 CLIENTS = 3
 MOST_JOBS = 15  # of one client in one round: in the end all of them are run
 JSON = "application/json"

@@ -149,6 +149,12 @@ async def test_a_connection_in_use_outlives_the_time_for_headers(house: House):
         assert (await socket.receive_json())["type"] == "feature_flags"
 
 
+async def test_a_connection_may_be_silent_so_long_between_two_requests(house: House):
+    async with served(house, Limits(keep_alive=0.2)) as port:
+        answer = await say(port, request().replace(b"Connection: close\r\n", b""))  # read to its end: we close it
+        assert answer.split()[1] == b"200"
+
+
 async def test_there_may_be_so_many_connections(house: House):
     async with served(house, Limits(connections=3)) as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
