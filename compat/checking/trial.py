@@ -33,8 +33,6 @@ def inputs_for(declaration: Declaration, *, optional: bool) -> dict[str, Any]:
     Raises NoSample."""
     values: dict[str, Any] = {}
     for spec in declaration.inputs:
-        if spec.in_parts:
-            continue
         if spec.required:
             values[spec.name] = sample_of(spec)
         elif optional or spec.lazy:

@@ -48,10 +48,8 @@ def leave_no_trace() -> Iterator[None]:
 
 
 def checked(tmp_path: Path, text: str) -> Report:
-    pack = tmp_path / "pack"
-    pack.mkdir()
-    (pack / "__init__.py").write_text(text)
-    return check_pack(pack, tmp_path / "base", {})
+    (tmp_path / "pack").mkdir()
+    return check_pack(_written(tmp_path / "pack", text), tmp_path / "base", {})
 
 
 def written(
@@ -173,6 +171,19 @@ def test_a_model_that_is_patched_without_being_cloned_is_a_fault(tmp_path: Path)
     assert [(f.aspect, f.sentence.split(",")[0]) for f in findings(report)] == [
         ("purity", "it changed its input 'model'")
     ]
+
+
+def test_a_node_whose_inputs_grow_is_left_out(tmp_path: Path):
+    (tmp_path / "grows").mkdir()
+    pack = Path(__file__).with_name("schema_pack.py").read_text()
+    report = check_pack(_written(tmp_path / "grows", pack), tmp_path / "base", {})
+    not_run = {node.id: node.not_run for node in report.nodes if node.not_run}
+    assert not_run["Gather"] == "nothing here makes a COMFY_AUTOGROW_V3 to try it with"
+
+
+def _written(folder: Path, text: str) -> Path:
+    (folder / "__init__.py").write_text(text)
+    return folder
 
 
 def test_nodes_of_every_style_are_tried(tmp_path: Path):
