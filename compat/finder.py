@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import FrameType, ModuleType
 
-from compat.guarded import caller_is_prepared
+from compat.guarded import caller_is_prepared, module_asked_for
 from compat.node_classes import node_classes
 from compat.placeholder import placeholder
 
@@ -71,8 +71,13 @@ class NamesFinder(MetaPathFinder):
         return None
 
     def _missing(self, fullname: str) -> ModuleSpec | None:
-        if not fullname.startswith(NODES) and caller_is_prepared(_importer()):
-            return None
+        importer = _importer()
+        if not fullname.startswith(NODES):
+            if caller_is_prepared(importer):
+                return None
+            asked = module_asked_for(importer)
+            if asked is not None and not f"{asked}.".startswith(f"{fullname}."):
+                return None  # `from module import name`: the module answers for it, as a class that is not there
         spec = ModuleSpec(fullname, _Missing(), is_package=True)
         spec.submodule_search_locations = [str(self._folder.joinpath(*fullname.split(".")))]
         return spec

@@ -50,3 +50,11 @@ def _catches(code: CodeType, target: int) -> bool:
     if "WITH_EXCEPT_START" in following:
         return False
     return "CHECK_EXC_MATCH" in following or "POP_EXCEPT" in following or "POP_TOP" in following[:3]
+
+
+def module_asked_for(frame: FrameType | None) -> str | None:
+    """The module that the `import` statement names which the frame is carrying out; None where it is at none."""
+    if frame is None:
+        return None
+    found = [each for each in _at(frame.f_code, frame.f_lasti) if each.opname == "IMPORT_NAME"]
+    return str(found[0].argval) if found else None

@@ -1,7 +1,8 @@
 """One class of the older style (V1) as one `NodeSpec`."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial, wraps
+from functools import wraps
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ from execution.context import Run
 from execution.kind import named_parameters
 from execution.spec import Declaration, NodeSpec, Outcome
 
+log = logging.getLogger(__name__)
+
 RUN = "heddle: the run"
 """The parameter that receives the `Run`; no input is called this."""
 
@@ -22,9 +25,16 @@ RUN = "heddle: the run"
 def spec_of(id: str, kind: Any, title: str | None, source: str) -> NodeSpec:
     """kind: the class. Raises BadClass, and what the class raises when it is asked for its inputs."""
     kind.RELATIVE_PYTHON_MODULE = source
-    redeclare = partial(_declare_patiently, id, kind, title, source)
-    declaration = redeclare()
+    declaration = _declare_patiently(id, kind, title, source)
     behaviour = LegacyNode(kind, declaration)
+
+    def redeclare() -> Declaration:
+        try:
+            return _declare_patiently(id, kind, title, source)
+        except Exception:
+            log.exception("node %s can no longer say what it takes", id)
+            return declaration
+
     return NodeSpec(
         declaration,
         behaviour.run,

@@ -15,10 +15,11 @@ class NodeClasses:
         self.mapping[id] = self._ours[id] = kind
         self.titles[id] = title or id
 
-    def place(self, id: str, kind: Any) -> None:
+    def place(self, id: str, kind: Any, title: str | None = None) -> None:
         """A pack's class. The name of one of ours stays with ours."""
         if id not in self._ours:
             self.mapping[id] = kind
+            self.titles[id] = title or id
 
     def clear(self) -> None:
         """The mappings stay the same objects: packs hold them."""

@@ -116,7 +116,7 @@ def _specs(module: ModuleType, name: str, added: Mapping[str, type]) -> tuple[li
         except BaseException as error:
             broken[str(id)] = f"{type(error).__name__}: {error}"
         else:
-            node_classes().place(str(id), kind)
+            node_classes().place(str(id), kind, titles.get(id))
     return specs, broken
 
 

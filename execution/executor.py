@@ -14,7 +14,7 @@ from execution.explain import Memory, Reasons
 from execution.failure import exception_type, forget_frames, message_of, traceback_of
 from execution.job import Job
 from execution.job_run import JobRun
-from execution.kind import Declarations, Kinds, MissingCapability
+from execution.kind import Kinds, MissingCapability
 from execution.node_run import Emit, Voice
 from execution.problems import NodeProblem
 from execution.prompt import Limits
@@ -74,7 +74,6 @@ class Executor:
     ):
         self.nodes = nodes
         self.kinds = Kinds(nodes)
-        self.declarations = Declarations(nodes)
         self.cache = Cache() if cache is None else cache  # an empty one is false
         self.capabilities = capabilities or {}
         self.listing = listing

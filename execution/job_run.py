@@ -36,7 +36,7 @@ from execution.graph import parents_in, walk
 from execution.hooks import fingerprint, links_wanted
 from execution.input_rules import RuleBook
 from execution.job import Job
-from execution.kind import Kind, capabilities_for
+from execution.kind import AfreshOnce, Kind, capabilities_for
 from execution.node_run import GraphView, NodeRun, Voice, executing
 from execution.outlook import Signing, inputs_at_hand, inputs_of_next
 from execution.prompt import Node, parse
@@ -102,6 +102,7 @@ class JobRun:
         self._should_stop = should_stop
         self._cache = executor.cache
         self._kinds = cache(executor.kinds)  # one state of the registry for the whole job
+        self._declarations = AfreshOnce(executor.nodes)
         self._graph: dict[str, Node] = {}
         self._refs: dict[str, NodeRef] = {}
         self._view = GraphView(job.graph, self._graph, self._ref)
@@ -398,7 +399,7 @@ class JobRun:
                 if self._expanded > _MOST_EXPANDED:
                     raise InvalidExpansion(f"the job has expanded into more than {_MOST_EXPANDED} nodes")
                 executor = self._executor
-                added = read_expansion(outcome, self._graph, executor.declarations, self._rules, executor.limits)
+                added = read_expansion(outcome, self._graph, self._declarations, self._rules, executor.limits)
                 self._refs.update(refs_of(added, self._ref(id), self._graph))
                 inner += added
                 for value in outcome.values:

@@ -64,20 +64,27 @@ class Kinds:
         return kind
 
 
-class Declarations(Mapping[str, Declaration]):
-    """The declarations of a registry, as a mapping that is always up to date."""
+class AfreshOnce(Mapping[str, Declaration]):
+    """Declarations as the nodes make them now, each asked for once: choices may have changed since the start."""
 
     def __init__(self, nodes: Mapping[str, NodeSpec]):
         self._nodes = nodes
+        self._made: dict[str, Declaration] = {}
 
     def __getitem__(self, class_type: str) -> Declaration:
-        return self._nodes[class_type].declaration
+        if class_type not in self._made:
+            spec = self._nodes[class_type]
+            self._made[class_type] = spec.redeclare() if spec.redeclare else spec.declaration
+        return self._made[class_type]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._nodes)
 
     def __len__(self) -> int:
         return len(self._nodes)
+
+    def __contains__(self, class_type: object) -> bool:
+        return class_type in self._nodes
 
 
 def named_parameters(function: Callable[..., Any] | None) -> frozenset[str] | None:

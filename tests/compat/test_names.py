@@ -110,7 +110,19 @@ def test_what_packs_inherit_from_is_a_class(name: str, names: World):
 
 
 def test_a_name_that_nobody_promised_fails_where_it_is_used(names: World):
-    code = "import comfy.ldm.hidream.model\nfrom comfy.model_base import NobodyKnows\nclass Mine(NobodyKnows): pass\n"
+    code = (
+        "import comfy.ldm.hidream.model\n"
+        "from comfy.model_base import NobodyKnows\n"
+        "class Mine(NobodyKnows): pass\n"
+        "from comfy.text_encoders.of_tomorrow import Encoder\n"
+        "class Other(Encoder): pass\n"
+        "from comfy_extras import nodes_flux, nodes_of_tomorrow\n"
+        "@nodes_of_tomorrow.register('x')\n"
+        "def node(): pass\n"
+        "import app.user_manager, utils.install_util\n"
+        "import model_management\n"
+        "assert model_management is __import__('comfy.model_management').model_management\n"
+    )
     space: dict[str, Any] = {}
     with loading():
         exec(compile(code, "pack.py", "exec"), space)

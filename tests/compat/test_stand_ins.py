@@ -297,6 +297,11 @@ def test_a_node_becomes_a_graph_and_async_nodes_run(house: House):
     assert house.made(graph, "w") == [50]
 
 
+def test_nodes_of_expansions_may_choose_files_that_are_new(house: House):
+    (house.world.folders.models / "loras" / "newer.safetensors").touch()
+    assert house.made({"b": node("FlowBecome", lora="newer.safetensors")}, "b") == ["good newer.safetensors fast"]
+
+
 def test_a_blocker_stops_what_comes_after_and_an_interrupt_the_job(house: House):
     graph: Graph = {
         "g": node("FlowGate", value=1, open=False),

@@ -60,6 +60,25 @@ class Repeat:
         return {"result": (value,), "expand": graph.finalize()}
 
 
+class Become:
+    """Becomes a node whose choices are files."""
+
+    @classmethod
+    def INPUT_TYPES(s):
+        return {"required": {"lora": ("STRING", {"default": ""})}}
+
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "go"
+    CATEGORY = "flow"
+
+    def go(self, lora):
+        graph = GraphBuilder()
+        return {
+            "result": (graph.node("UtilityChoosy", word="good", lora=lora, mode="fast").out(0),),
+            "expand": graph.finalize(),
+        }
+
+
 class Wait:
     @classmethod
     def INPUT_TYPES(s):
@@ -103,4 +122,4 @@ class Stop:
         raise InterruptProcessingException()
 
 
-NODE_CLASS_MAPPINGS = {f"Flow{kind.__name__}": kind for kind in (Switch, Add, Repeat, Wait, Gate, Stop)}
+NODE_CLASS_MAPPINGS = {f"Flow{kind.__name__}": kind for kind in (Switch, Add, Repeat, Become, Wait, Gate, Stop)}

@@ -1,0 +1,1 @@
+"""Routes; answered by the server."""

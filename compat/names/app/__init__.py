@@ -1,0 +1,1 @@
+"""The server's parts; asked of the server itself here."""

@@ -1,0 +1,1 @@
+"""Nodes that call paid services; not offered."""
