@@ -264,6 +264,9 @@ class ModelStore:
         family = recognised.family
         dtype = dtype or self.precision.network
         variant = family.variant(parts.markers.joined(parts.network.weights))
+        compute = self.precision.compute
+        if compute == torch.float16 and not family.fits_float16:
+            compute = torch.bfloat16
         network = self._network(
             f"{family.name} network",
             checkpoint.path,
@@ -272,7 +275,7 @@ class ModelStore:
                 checkpoint.path,
                 f"{family.name} network",
                 lambda: family.build(recognised.config),
-                held_in(parts.network.weights, dtype, self.precision.compute),
+                held_in(parts.network.weights, dtype, compute),
             ),
         )
         prediction = replace(variant.prediction, kind="v") if says_v(checkpoint) else variant.prediction

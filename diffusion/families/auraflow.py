@@ -61,6 +61,7 @@ AURAFLOW = Family(
     variant=always(PredictionSpec("flow", FlowSchedule(shift=1.73, multiplier=1.0)), latents.SDXL),
     text_encoders=(PILE_T5,),
     attends_jointly=True,
+    fits_float16=False,
     layouts=(Layout("diffusers", joins=_from_diffusers),),
     modules=MODULES,
 )

@@ -33,6 +33,7 @@ CHROMA = Family(
     loader_types=("chroma",),
     extra=references,
     attends_jointly=True,
+    fits_float16=False,
     layouts=(Layout("diffusers", joins=_from_diffusers),),
     modules=MODULES,
     activation_factor=3.1,

@@ -96,6 +96,8 @@ class Family(Generic[Config]):
     layouts: tuple[Layout, ...] = ()
     modules: Modules = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """How diffusers calls the modules of the network, where one of ours may be several of theirs."""
+    fits_float16: bool = True
+    """Whether all it computes stays in the range of float16; else 16-bit work is done in bfloat16."""
     activation_factor: float = 1.0
     """Memory of one sampling step relative to SD 1.x at the same latent size and batch."""
 

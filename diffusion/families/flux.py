@@ -145,6 +145,7 @@ FLUX = Family(
     extra=_extra,
     joined=_joined,
     attends_jointly=True,
+    fits_float16=False,
     layouts=(Layout("diffusers", joins=_from_diffusers),),
     modules=MODULES,
     activation_factor=3.1,

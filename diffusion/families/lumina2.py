@@ -78,6 +78,7 @@ LUMINA2 = Family(
     text_encoders=(GEMMA2,),
     loader_types=("lumina2",),
     attends_jointly=True,
+    fits_float16=False,
     layouts=(Layout("diffusers", joins=_from_diffusers),),
     modules=MODULES,
     activation_factor=1.2,

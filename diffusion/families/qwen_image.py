@@ -37,5 +37,6 @@ QWEN_IMAGE = Family(
     text_encoders=(QWEN25,),
     loader_types=("qwen_image",),
     attends_jointly=True,
+    fits_float16=False,
     activation_factor=1.8,
 )

@@ -51,6 +51,7 @@ Z_IMAGE = Family(
     text_encoders=(QWEN3,),
     loader_types=("z_image", "lumina2"),
     attends_jointly=True,
+    fits_float16=False,
     layouts=(Layout("diffusers", joins=_from_diffusers),),
     modules=MODULES,
     activation_factor=1.2,

@@ -16,6 +16,7 @@ from diffusion.checkpoints.write import save_checkpoint, save_text_encoder
 from diffusion.families.flux import DEV, FLUX, SCHNELL
 from diffusion.families.sd3 import SD3
 from diffusion.models.wan_autoencoder import WanAutoencoder
+from diffusion.ops.stored import compute_dtype
 from diffusion.store import ModelStore, Precision
 from diffusion.text.encode import encode, prompt_tokens
 from diffusion.text.tokenizers import TokenizerFolders, TokenizerMissing
@@ -189,3 +190,13 @@ def test_the_autoencoder_of_wan_and_qwen_image_is_a_vae(tmp_path: Path, store: M
     assert (vae.channels, vae.downscale) == (4, 8)
     latent = encode_picture(vae, torch.rand(1, 32, 48, 3))
     assert decode_latent(vae, latent).shape == (1, 32, 48, 3)
+
+
+@pytest.mark.parametrize(("family", "expected"), [("Flux", torch.bfloat16), ("SD3", torch.float16)])
+def test_eight_bit_weights_are_computed_with_in_a_range_that_the_line_fits(
+    tmp_path: Path, models: dict[str, TinyTransformer], family: str, expected: torch.dtype
+):
+    tensors = {n: t.to(torch.float8_e4m3fn) for n, t in models[family].network.items()}
+    on_a_card = ModelStore(Precision(None, None, compute=torch.float16))
+    model = on_a_card.diffusion_model(saved(tmp_path / "m.safetensors", tensors))
+    assert compute_dtype(model.network) == expected
