@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from aiohttp import web
 
 from execution.dispatch import Dispatch
-from execution.events import Event
+from execution.events import Event, Filed
 from execution.history import History
 from execution.intake import Checks, Intake
 from execution.known_nodes import KnownNodes
@@ -35,6 +35,7 @@ from storage.jobs import Jobs
 from storage.logs import RecentLogs
 from storage.published import Published
 from storage.settings import UserSettings
+from storage.unpublished import Unpublished
 from storage.users import Users
 from storage.webhooks import Webhooks
 
@@ -55,9 +56,15 @@ class House:
     access: Access
     door: TemporaryDirectory[str]
     on_start: OnStart
+    jobs: JobList
+    unpublished: Unpublished
 
     async def open(self) -> None:
         await self.queue.open(self.on_start)
+        for id in self.unpublished.jobs():  # filed, and the server ended before it could say so
+            job = await self.jobs.one(id)
+            if job is None or job.state not in ("queued", "running"):
+                self.unpublished.settle(id)
         await self.dispatch.start()
         await self.nodes.start()
         await self.packs.start()
@@ -77,7 +84,11 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
     hub = Hub(lambda id: dispatch.running_job(id), lambda: queue.remaining, features(network.max_upload))
     feed = Feed()
 
+    unpublished = Unpublished(settings.paths.state / "unpublished")
+
     def publish(event: Event) -> None:
+        if isinstance(event, Filed):
+            unpublished.settle(event.prompt_id)
         hub.publish(event)
         feed.publish(event)
 
@@ -120,7 +131,13 @@ def compose(settings: Settings, folders: Folders, database: Database, logs: Rece
             arguments=settings.arguments,
         ),
     )
-    return House(database, queue, dispatch, nodes, packs, build(services), access, door, settings.on_start)
+    app = build(services)
+    return House(
+        *(database, queue, dispatch, nodes, packs, app, access, door),
+        on_start=settings.on_start,
+        jobs=services.jobs,
+        unpublished=unpublished,
+    )
 
 
 def worker_command(settings: Settings, door: Path) -> list[str]:

@@ -20,6 +20,7 @@ from diffusion.text.tokenizers import TokenizerFolders
 from execution.cache import Cache, CacheMode, KeepBytes, KeepCount, KeepLastPrompt, KeepNothing
 from execution.engine import GraphEngine
 from execution.executor import Executor
+from execution.node_run import executing
 from launch.ahead import ReadAhead
 from launch.flags import flags
 from launch.folders import TOKENIZERS
@@ -34,6 +35,7 @@ from storage.blobs import Blobs
 from storage.folders import Folders
 from storage.inputs import Inputs
 from storage.outputs import Outputs
+from storage.unpublished import Unpublished
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,14 @@ def build_engine(settings: Settings, folders: Folders, door: Path | None = None)
 
     door: a private folder for the socket at which packs answer requests; None where nobody sends any."""
     inputs = Inputs(folders.input, folders.output, folders.temp)
-    outputs = Outputs(folders.output, folders.temp, disable_metadata=not settings.metadata)
+    unpublished = Unpublished(settings.paths.state / "unpublished")
+
+    def note(part: Path, target: Path) -> None:
+        run = executing.get()
+        if run is not None and door is not None:  # without a server nobody files jobs, and none is begun again
+            unpublished.note(run.prompt_id, part, target)
+
+    outputs = Outputs(folders.output, folders.temp, not settings.metadata, note)
     tokenizers = TokenizerFolders((*folders.directories("text_encoders"), folders.models / TOKENIZERS))
     device = card(settings)
     found = keepers(settings, device)

@@ -39,12 +39,21 @@ class Saved:
         return {"filename": self.filename, "subfolder": self.subfolder, "type": self.type}
 
 
+Note = Callable[[Path, Path], None]
+"""Told of a file that is written and about to get its name: where it is, and what it will be called."""
+
+
+def nobody(part: Path, target: Path) -> None:
+    pass
+
+
 class Series:
     """Files of one node call that share a name and count upwards. Safe to use from several threads."""
 
-    def __init__(self, folder: Path, subfolder: str, name: str, type: Place):
+    def __init__(self, folder: Path, subfolder: str, name: str, type: Place, note: Note = nobody):
         self.folder, self.subfolder, self.name = folder, subfolder, name
         self.type: Place = type
+        self._note = note
         self._lock = threading.Lock()
         self._next = highest(folder, name) + 1
 
@@ -79,6 +88,7 @@ class Series:
             with self._lock:
                 number, self._next = self._next, self._next + 1
             path = self.folder / f"{self.name.replace(_BATCH, str(batch))}_{number:0{_COUNTER_DIGITS}}_{extension}"
+            self._note(part, path)
             try:
                 atomic.publish_new(part, path, durable)
             except FileExistsError:
@@ -93,16 +103,18 @@ class Series:
 class Outputs:
     """The output and temporary folders, for writing.
 
-    disable_metadata: nodes leave prompt and workflow out of what they write."""
+    disable_metadata: nodes leave prompt and workflow out of what they write. note: is told of each file for the output
+    folder before it has its name."""
 
-    def __init__(self, output: Path, temp: Path, disable_metadata: bool = False):
+    def __init__(self, output: Path, temp: Path, disable_metadata: bool = False, note: Note = nobody):
         self.output, self.temp, self.disable_metadata = output, temp, disable_metadata
+        self._note = note
 
     def series(self, prefix: str, width: int = 0, height: int = 0, now: datetime | None = None) -> Series:
         """The place for files of this prefix. width, height: pixels, for %width% and %height%. now: local time.
 
         Raises BadName for a prefix that leaves the output folder or cannot be a file name."""
-        return _series(self.output, prefix, width, height, now, "output")
+        return _series(self.output, prefix, width, height, now, "output", self._note)
 
     def preview_series(self, prefix: str | None = None, width: int = 0, height: int = 0) -> Series:
         """The place for files that are only looked at; gone at the next start. prefix: None draws a random one."""
@@ -148,7 +160,9 @@ def _case_matters() -> bool:
     return Path("a") != Path("A")
 
 
-def _series(root: Path, prefix: str, width: int, height: int, now: datetime | None, type: Place) -> Series:
+def _series(
+    root: Path, prefix: str, width: int, height: int, now: datetime | None, type: Place, note: Note = nobody
+) -> Series:
     expanded = expand(prefix, width, height, now or datetime.now().astimezone())
     pieces = parts(expanded)
     if expanded.endswith(("/", "\\")) or not pieces:
@@ -159,4 +173,4 @@ def _series(root: Path, prefix: str, width: int, height: int, now: datetime | No
     folder = beneath(root, "/".join(folders))
     if folder.exists() and not folder.is_dir():
         raise BadName(prefix, "goes through a file as if it were a folder")
-    return Series(folder, str(Path(*folders)) if folders else "", name, type)
+    return Series(folder, str(Path(*folders)) if folders else "", name, type, note)

@@ -15,7 +15,8 @@ def test_the_second_attempt_begins_where_the_first_one_died(start_server: Callab
     graph: dict[str, Any] = {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 0}},
         "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
-        "3": {"class_type": "DieOnce", "inputs": {"image": ["2", 0], "folder": folder, "results": 2}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "once"}},
+        "4": {"class_type": "DieOnce", "inputs": {"image": ["2", 0], "folder": folder, "results": 2}},
     }
     with server.client() as client:
         kind = {"Content-Type": "application/json"}
@@ -23,7 +24,9 @@ def test_the_second_attempt_begins_where_the_first_one_died(start_server: Callab
         assert status == 200, body
         job = json.loads(body)
         assert (job["state"], job["attempt"]) == ("succeeded", 2), job["error"]
-        assert job["outputs"] == {"3": {"text": ["alive"]}}
+        assert job["outputs"]["4"] == {"text": ["alive"]}
+        saved = [file.name for file in (tmp_path / "output").glob("*.png")]
+        assert saved == [file["name"] for file in job["files"]], "of the first attempt nothing is left"
         messages = dict(client.history(job["id"])["status"]["messages"])
         assert messages["execution_cached"]["nodes"] == ["1", "2"]
     assert server.stop() == 0
