@@ -53,6 +53,9 @@ class CudaDevice:
         self.name = f"cuda:{index} {torch.cuda.get_device_name(index)}"
         total = torch.cuda.mem_get_info(index)[1]
         self.capacity = total if limit is None else min(total, limit)
+        if self.capacity < total:
+            share = self.capacity / total
+            torch.cuda.set_per_process_memory_fraction(share, index)  # pyright: ignore[reportUnknownMemberType]
         self._stream = torch.cuda.Stream(self.torch)
         self._watches: list[_Watch] = []
 
