@@ -48,11 +48,12 @@ def keepers(settings: Settings, device: Device | None) -> Keepers:
 
 
 def tell(sentence: str) -> None:
-    """Into the notes of the running job, once, and into the log."""
+    """Into the notes of the running job, once, beside its node while people look, and into the log."""
     log.info("%s", sentence)
     run = executing.get()
     if run is not None and sentence not in run.voice.notes:
         run.note(sentence)
+        run.text(sentence)
 
 
 def upcoming_needs() -> Sequence[Need]:

@@ -15,7 +15,7 @@ from diffusion.memory.keeper import keep, keeper_of
 from diffusion.memory.pretend import PretendDevice
 from diffusion.memory.residency import Residency
 from diffusion.memory.work import Need, Way, Work
-from execution.events import Event, NodeRef
+from execution.events import Event, NodeRef, Text
 from execution.node_run import NodeRun, Voice, executing
 from execution.size import weigh
 from launch.arguments import parse_serve
@@ -83,7 +83,7 @@ def test_autoencoders_run_on_the_processor_if_asked_for(tmp_path: Path):
     assert isinstance(found.autoencoders, InPlace)
 
 
-def test_what_was_done_for_want_of_memory_is_noted_once_with_the_running_job():
+def test_what_was_done_for_want_of_memory_is_noted_once_with_the_running_job_and_shown_at_its_node():
     events: list[Event] = []
     voice = Voice(events.append)
     run = NodeRun("p", NodeRef("1", "1", None, "1"), {}, {}, voice, lambda: False)
@@ -95,6 +95,7 @@ def test_what_was_done_for_want_of_memory_is_noted_once_with_the_running_job():
         executing.reset(token)
     tell("nobody runs")
     assert voice.notes == ["VAE decode in 4 tiles: 6.1 GB needed, 3.9 GB free"]
+    assert events == [Text("p", run.node, voice.notes[0])]
 
 
 def test_unloading_empties_the_card_and_the_store(tmp_path: Path):
