@@ -159,6 +159,8 @@ class Database:
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
 
     def _checked(self) -> sqlite3.Connection:
+        if _is_cut(self._path):
+            raise DamagedDatabase(self._path, "it is shorter than it says")
         try:
             connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
         except sqlite3.OperationalError as error:
@@ -280,6 +282,23 @@ class Database:
             del connection.statements[before:]
             piece.answer.set_exception(error)
         connection.execute("RELEASE piece")
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether the end of a file is missing. SQLite fills a page that is cut with zeros, and looks into an index only in
+    a check that takes minutes. With a log beside it a file may be short, and nothing is said."""
+    log_file = path.with_name(f"{path.name}-wal")
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+        size = path.stat().st_size
+        if len(head) < 100 or (log_file.exists() and log_file.stat().st_size):
+            return False
+    except OSError:
+        return False  # opening it as a database will say why
+    page = int.from_bytes(head[16:18], "big")
+    page = 2**16 if page == 1 else page
+    return head.startswith(b"SQLite format 3") and size < page * int.from_bytes(head[28:32], "big")
 
 
 def _of_the_disk(error: sqlite3.Error) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -88,6 +89,7 @@ def damage_a_page(path: Path) -> None:
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "a byte of each page": damage_a_page,
     "cut to half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "cut by a byte": lambda path: os.truncate(path, path.stat().st_size - 1),
     "no byte left": lambda path: path.write_bytes(b""),
     "deleted": lambda path: path.unlink(),
     "another file": lambda path: path.write_bytes(b"this is no database at all" * 1000),
