@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from diffusion.memory import estimate
+from diffusion.memory.in_place import InPlace
 from diffusion.memory.keeper import keeper_of
 from diffusion.memory.work import Need, Place, Way, Work
 from diffusion.ops.stored import compute_dtype
@@ -21,6 +23,15 @@ def here(network: nn.Module) -> nn.Module:
     """A network of ours as it computes in the run that is going on; itself outside of runs."""
     place = _place.get()
     return network if place is None else place.of(network)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network of ours will compute: the card, where something keeps it for one; else where it lies."""
+    if isinstance(keeper_of(network), InPlace):
+        return next(network.parameters()).device
+    from comfy.model_management import get_torch_device
+
+    return get_torch_device()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from comfy import model_base, patcher_extension, utils
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 from compat.border import outward
 from compat.inside.network import OUR_HOOKS, as_packs_call
-from compat.inside.places import here
+from compat.inside.places import device_of, here
 from diffusion.handles import Model
 from diffusion.patches.weights import patched
 
@@ -164,9 +164,8 @@ class ModelPatcher:
     @classmethod
     def of(cls, handle: Model) -> "ModelPatcher":
         """The patcher for a model of ours."""
-        parameter = next(handle.network.parameters())
         model = model_base.class_of(handle).of(handle)
-        patcher = cls(model, parameter.device, torch.device("cpu"))
+        patcher = cls(model, device_of(handle.network), torch.device("cpu"))
         patcher.native = None
         patcher._take(handle)
         return patcher

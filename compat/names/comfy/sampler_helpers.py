@@ -60,20 +60,6 @@ def get_additional_models(conds, dtype):
     return [model for model in patchers if hasattr(model, "load_device")], memory
 
 
-def get_additional_models_from_model_options(model_options=None):
-    found = []
-    for hooks in get_hooks_from_cond([], _Group()).hooks:
-        found += getattr(hooks, "models", [])
-    return found
-
-
-class _Group:
-    hooks = ()
-
-    def add(self, hook):
-        self.hooks = (*self.hooks, hook)
-
-
 def cleanup_additional_models(models):
     for model in models:
         if hasattr(model, "cleanup"):

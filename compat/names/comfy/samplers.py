@@ -894,7 +894,6 @@ class KSampler:
 
 
 NativeSampler = native_sampler.sampler_class(Sampler)
-wrap_model = KSamplerX0Inpaint
 outward(Sampler, driver.sampler_on_the_wire)
 outward(CFGGuider, driver.guider_on_the_wire)
 outward_by_shape(("sample", "max_denoise"), driver.sampler_on_the_wire)

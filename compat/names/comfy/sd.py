@@ -11,11 +11,11 @@ from comfy import lora as lora_of_packs
 from comfy import model_management, sd1_clip, sdxl_clip, utils
 from comfy.model_patcher import ModelPatcher, PackPatches, handle_of, patcher_of
 from compat.border import outward
+from compat.inside.places import device_of
 from compat.world import world
 from diffusion import autoencode
 from diffusion.checkpoints.errors import CheckpointError
 from diffusion.handles import Autoencoder, TextEncoders
-from diffusion.tiles import run_tiled
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,8 @@ class CLIP:
         made.native = handle
         made.cond_stage_model = _text_model(handle).of(handle)
         made.tokenizer = sd1_clip.SD1Tokenizer.of(handle)
-        parameter = next(next(iter(handle.networks.values())).parameters())
-        made.patcher = ModelPatcher(made.cond_stage_model, parameter.device, torch.device("cpu"))
+        device = device_of(next(iter(handle.networks.values())))
+        made.patcher = ModelPatcher(made.cond_stage_model, device, torch.device("cpu"))
         made.patcher.native = None
         made.patcher.weights_go_by_handle = True
         made.patcher.is_clip = True
@@ -224,8 +224,6 @@ class VAE:
     def __init__(self, sd=None, device=None, config=None, dtype=None, metadata=None):
         if sd is None:
             raise ValueError("a VAE is made of a state dict: VAE(sd=…)")
-        if isinstance(sd, dict) and any(name.startswith("down_blocks") for name in sd):
-            sd = dict(sd)
         self._become(autoencoder_of(sd))
 
     @classmethod
@@ -238,7 +236,7 @@ class VAE:
         self.native = handle
         self.first_stage_model = handle.network
         parameter = next(handle.network.parameters())
-        self.device = parameter.device
+        self.device = device_of(handle.network)
         self.offload_device = torch.device("cpu")
         self.output_device = torch.device("cpu")
         self.vae_dtype = parameter.dtype
@@ -301,10 +299,6 @@ class VAE:
         """tile_x, tile_y, overlap: in pixels."""
         tile = max(tile_x or 512, tile_y or tile_x or 512)
         return autoencode.encode_tiled(self.handle(), pixel_samples, tile, 64 if overlap is None else overlap)
-
-    def decode_tiled_(self, samples, tile_x=64, tile_y=64, overlap=16):
-        function = lambda part: self.first_stage_model.decode(part.to(self.vae_dtype).to(self.device)).float()  # noqa: E731
-        return self.process_output(run_tiled(function, samples, (tile_y, tile_x), overlap))
 
     def spacial_compression_decode(self):
         return self.native.downscale
