@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -218,12 +219,49 @@ def cuda() -> None:
     print(f"switching between two that both fit: {again[0] * 1000:.0f} and {again[1] * 1000:.0f} ms for a step each")
 
 
+def against_diffusers() -> None:
+    """The same shape of network under diffusers' group offloading, then here with the memory that took."""
+    from diffusers.hooks.group_offloading import apply_group_offloading
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    from benchmarks.sampling import CONFIGS
+    from diffusion.memory.cuda import CudaDevice
+
+    here, there = torch.device("cuda"), torch.device("cpu")
+    ours = unet(SDXL, 128, torch.float16)
+    x, context = torch.zeros(2, 4, 128, 128, device=here).half(), torch.zeros(2, 77, 2048, device=here).half()
+    added = {"text_embeds": torch.zeros(2, 1280, device=here).half(), "time_ids": torch.zeros(2, 6, device=here)}
+    times = torch.full((2,), 500.0, device=here)
+    rows = []
+    for kind, blocks in (("block_level", 1), ("leaf_level", None)):
+        theirs: Any = UNet2DConditionModel(**CONFIGS["sdxl"]).half().eval().requires_grad_(False)
+        apply_group_offloading(theirs, here, there, kind, blocks, non_blocking=True, use_stream=True)
+
+        def steps(network: Any = theirs) -> None:
+            for _ in range(STEPS):
+                network(x, times, context, added_cond_kwargs=added)
+
+        steps()
+        torch.cuda.reset_peak_memory_stats()
+        their_step = timed(steps) / STEPS
+        peak = torch.cuda.max_memory_allocated()
+        del theirs, steps
+        torch.cuda.empty_cache()
+        keeper = Residency(CudaDevice(limit=peak))
+        keeper.run(ours.work(2, 0))
+        our_step = timed(partial(keeper.run, ours.work(STEPS, 0))) / STEPS
+        keeper.unload()
+        rows.append((kind, f"{peak / 2**30:.1f}", f"{their_step * 1000:.0f}", f"{our_step * 1000:.0f}"))
+    print_table(("group offloading", "peak GB", "diffusers, step ms", "here in as much, step ms"), rows)
+
+
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--cuda", action="store_true", help="measure on the CUDA card")
     if parser.parse_args().cuda:
         cuda()
+        against_diffusers()
         return
     torch.manual_seed(0)
     pretend_steps()
