@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from compat.found import Wanted
-from compat.inside.extended import extend, remember_originals
+from compat.inside.extended import extend
 from compat.install import install
 from compat.pack_side import LoadedPacks
 from compat.packs import load_packs
@@ -77,7 +77,6 @@ def build_engine(settings: Settings, folders: Folders, door: Path | None = None)
         Previews: Previews(settings.previews.method, settings.previews.size, folders, store),
     }
     install(World(folders, inputs, outputs, store, flags(settings), nodes, capabilities))
-    remember_originals()
     loaded = load_packs(folders.directories("custom_nodes"), wanted(settings.packs), nodes)
     extend(nodes)
     if door is not None:

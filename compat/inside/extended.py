@@ -7,14 +7,19 @@ is run by us unless a pack has put something of its own in the place of what pac
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import torch
+
 from compat.border import to_pack
+from compat.install import NAMES
 from compat.outcomes import interruptible, outcome_of
 from diffusion.sampling.schedules import SCHEDULES
 from diffusion.sampling.solvers import SOLVERS
 from execution.spec import Declaration, InputSpec, NodeSpec, Outcome
 
+TORCH = str(Path(torch.__file__).parent)
 LISTS = {"sampler_name": tuple(SOLVERS), "scheduler": tuple(SCHEDULES)}
 
 REPLACEABLE = (
@@ -41,38 +46,26 @@ REPLACEABLE = (
 )
 """What packs replace to see every run."""
 
-_originals: dict[tuple[str, str], object] = {}
-
-
-def remember_originals() -> None:
-    """Once, before packs load. Modules nobody has imported are as they were."""
-    for key in REPLACEABLE:
-        _originals[key] = _current(*key)
-
 
 def is_replaced() -> bool:
-    """Whether a pack has put something of its own in such a place."""
-    for key in REPLACEABLE:
-        known, now = _originals.get(key), _current(*key)
-        if known is None:
-            _originals[key] = _written_here(now)
-        elif now is not known:
-            return True
-        if now is not None and _originals[key] is None:
-            return True
-    return False
+    """Whether a pack has put something of its own in such a place: code that is not of the module of names."""
+    return any(now is not None and _is_theirs(now) for now in (_current(*key) for key in REPLACEABLE))
 
 
-def _current(module: str, path: str) -> object | None:
+def _current(module: str, path: str) -> Any:
     holder: Any = sys.modules.get(module)
     for name in path.split("."):
         holder = getattr(holder, name, None) if holder is not None else None
     return holder
 
 
-def _written_here(function: Any) -> object | None:
-    """The function if it is that of the module of names itself."""
-    return function if getattr(function, "__module__", "").startswith(("comfy", "latent_preview")) else None
+def _is_theirs(function: Any) -> bool:
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return not getattr(function, "__module__", "").startswith(("comfy", "latent_preview"))
+    if code.co_filename.startswith(TORCH) and hasattr(function, "__wrapped__"):
+        return _is_theirs(function.__wrapped__)  # under `torch.no_grad`
+    return not code.co_filename.startswith(str(NAMES))
 
 
 def extend(nodes: MutableMapping[str, NodeSpec]) -> None:
@@ -155,7 +148,6 @@ def _select(sampler_name: str) -> Any:
 
 
 def _schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0) -> Any:
-    import torch
     from comfy import samplers
 
     if denoise <= 0:

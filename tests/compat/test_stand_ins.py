@@ -1,6 +1,7 @@
 """Packs of every category load and run in graphs with our own nodes, as in a worker."""
 
 from collections.abc import Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 
 from compat.found import Wanted
-from compat.inside.extended import extend, remember_originals
+from compat.inside.extended import extend, is_replaced
 from compat.packs import load_packs
 from execution.events import Ending, Interrupted, NodeFinished, Progress, Succeeded
 from execution.executor import Executor
@@ -36,7 +37,6 @@ class House:
             output = (OutputSpec(type_name, type_name),)
             declaration = Declaration(f"Test{name}", None, "test", outputs=output)
             self.world.nodes[declaration.id] = NodeSpec(declaration, lambda value=value: NodeResult((value,)))
-        remember_originals()
         self.loaded = load_packs([PACKS], Wanted(), self.world.nodes)
         extend(self.world.nodes)
         self.executor = Executor(
@@ -223,6 +223,32 @@ def test_samplers_and_schedules_that_packs_add_are_in_our_menus_and_run(house: H
     }
     assert len(house.made(graph, "s")[0]) == 5
     assert house.made(graph, "k")[0].driver is not None
+
+
+def test_what_packs_put_in_the_place_of_every_runs_functions_is_gone_through(
+    house: House, monkeypatch: pytest.MonkeyPatch
+):
+    from comfy import samplers
+
+    original = samplers.sampling_function
+
+    @wraps(original)
+    def stronger(model: Any, x: Any, timestep: Any, uncond: Any, cond: Any, cond_scale: float, *rest: Any, **more: Any):
+        return original(model, x, timestep, uncond, cond, cond_scale * 2, *rest, **more)
+
+    plain, wanted = sampled(house, ["model", 0], cfg=3.0), sampled(house, ["model", 0], cfg=6.0)
+    assert not is_replaced()
+    monkeypatch.setattr(samplers, "sampling_function", stronger)
+    assert is_replaced()
+    house.executor.free()
+    assert close(sampled(house, ["model", 0], cfg=3.0), wanted)
+    pair = {"model": ["model", 0], "positive": ["positive", 0], "negative": ["negative", 0]}
+    made = custom(house, node("CFGGuider", **pair, cfg=3.0), node("KSamplerSelect", sampler_name="euler"))
+    monkeypatch.undo()
+    house.executor.free()
+    assert close(sampled(house, ["model", 0], cfg=3.0), plain)
+    ours = custom(house, node("CFGGuider", **pair, cfg=6.0), node("KSamplerSelect", sampler_name="euler"))
+    assert close(made, ours)
 
 
 def custom(house: House, guider: dict[str, Any], sampler: dict[str, Any]) -> torch.Tensor:
