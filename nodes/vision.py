@@ -74,7 +74,7 @@ def clip_vision_encode(
 
     crop: center looks at the middle square; none squeezes the whole picture into it.
     """
-    network = cast("library.CLIPVisionModelWithProjection", clip_vision)
+    network = cast("library.CLIPVisionModelWithProjection | library.SiglipVisionModel", clip_vision)
     return library.encode_image(network, image, crop=crop == "center")
 
 

@@ -80,7 +80,7 @@ def _seen(seen: ClipVisionOutput) -> Any:
 
 
 def _module(network: nn.Module) -> Any:
-    if type(network).__name__ != "CLIPVisionModelWithProjection":
+    if type(network).__name__ not in ("CLIPVisionModelWithProjection", "SiglipVisionModel"):
         return network
     from comfy.clip_vision import ClipVisionModel
 

@@ -19,6 +19,7 @@ from diffusion.latents import LatentFormat
 from diffusion.models.clip_vision import build_clip_vision, read_clip_vision_config
 from diffusion.models.gligen import Gligen, gligen_names, read_gligen_config
 from diffusion.models.rrdb import RRDBNet, read_rrdb_config, rrdb_names
+from diffusion.models.siglip import build_siglip, read_siglip_config
 from diffusion.models.srvgg import SRVGG, read_srvgg_config
 from diffusion.models.style import Redux, StyleAdapter, read_redux_config, read_style_config
 from diffusion.models.taesd import TinyAutoencoder, decoder, read_taesd_config
@@ -52,9 +53,12 @@ def find_upscaler(checkpoint: Checkpoint) -> Buildable:
 def find_clip_vision(checkpoint: Checkpoint) -> Buildable:
     """A CLIP image encoder in the names of transformers or of OpenCLIP, alone or in a checkpoint that brings its own.
 
-    Raises CheckpointError.
+    Or SigLIP's, as Redux uses, in the names of transformers. Raises CheckpointError.
     """
     weights = checkpoint.weights
+    vision = weights.under("vision_model.")
+    if siglip := read_siglip_config(vision.shapes):
+        return Buildable("SigLIP image encoder", vision, lambda: build_siglip(siglip))
     for prefix in PREFIXES:
         inner = weights.under(prefix)
         if table := clip_vision_table(inner.shapes):
@@ -62,7 +66,7 @@ def find_clip_vision(checkpoint: Checkpoint) -> Buildable:
             break
     config = read_clip_vision_config(weights.shapes)
     if config is None:
-        raise unexpected(checkpoint, "a CLIP image encoder with its projection")
+        raise unexpected(checkpoint, "a CLIP image encoder with its projection, or SigLIP's")
     return Buildable("CLIP image encoder", weights, lambda: build_clip_vision(config))
 
 

@@ -1,4 +1,7 @@
-"""CLIP image encoders (arXiv:2103.00020): transformers' own class, configured from the shapes of a file."""
+"""CLIP image encoders (arXiv:2103.00020): transformers' own class, configured from the shapes of a file.
+
+`encode_image` looks through these and through those of `siglip`.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from torch import Tensor
 
 from diffusion.memory.keeper import keeper_of
 from diffusion.memory.work import Need, Place, Way, Work
+from diffusion.models import siglip
 
 if TYPE_CHECKING:
-    from transformers import CLIPVisionModelWithProjection
+    from transformers import CLIPVisionModelWithProjection, SiglipVisionModel
 
+Channels = tuple[float, float, float]
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -42,7 +47,7 @@ class ClipVisionConfig:
 @dataclass(frozen=True, slots=True)
 class ClipVisionOutput:
     last_hidden_state: Tensor
-    """(B, 1 + patches, D), the class token first."""
+    """(B, 1 + patches, D), the class token first; SigLIP has none: (B, patches, D)."""
     penultimate_hidden_state: Tensor
     image_embeds: Tensor
     """(B, P)"""
@@ -91,7 +96,7 @@ def build_clip_vision(config: ClipVisionConfig) -> CLIPVisionModelWithProjection
     return network.eval()
 
 
-def preprocess(image: Tensor, size: int, *, crop: bool = True) -> Tensor:
+def preprocess(image: Tensor, size: int, *, crop: bool = True, mean: Channels = MEAN, std: Channels = STD) -> Tensor:
     """(B, H, W, 3) in 0…1 to (B, 3, size, size), normalised.
 
     crop: scale the shorter side and keep the centre; otherwise squeeze the whole picture into the square.
@@ -105,23 +110,36 @@ def preprocess(image: Tensor, size: int, *, crop: bool = True) -> Tensor:
     pixels = pixels[:, :, top : top + size, left : left + size]
     # The encoder was trained on 8-bit pictures.
     pixels = (pixels * 255).round().clamp(0, 255) / 255
-    mean, std = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (MEAN, STD))
-    return (pixels - mean) / std
+    shift, scale = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (mean, std))
+    return (pixels - shift) / scale
+
+
+def normalisation(network: CLIPVisionModelWithProjection | SiglipVisionModel) -> tuple[Channels, Channels]:
+    """Mean and deviation of the pictures that an encoder was trained on."""
+    return (siglip.MEAN, siglip.STD) if network.config.model_type == "siglip_vision_model" else (MEAN, STD)
+
+
+def embedding_of(out: Any) -> Tensor:
+    """One vector per picture, from what an encoder of either kind returned: CLIP's projection, SigLIP's head."""
+    return out.image_embeds if hasattr(out, "image_embeds") else out.pooler_output
 
 
 @torch.no_grad()
-def encode_image(network: CLIPVisionModelWithProjection, image: Tensor, *, crop: bool = True) -> ClipVisionOutput:
+def encode_image(
+    network: CLIPVisionModelWithProjection | SiglipVisionModel, image: Tensor, *, crop: bool = True
+) -> ClipVisionOutput:
     """What the encoder sees in (B, H, W, 3) pictures in 0…1, as float32."""
     size = network.config.image_size
     assert isinstance(size, int)  # we build square ones only
-    pixels = preprocess(image, size, crop=crop).to(next(network.parameters()).dtype)
+    mean, std = normalisation(network)
+    pixels = preprocess(image, size, crop=crop, mean=mean, std=std).to(next(network.parameters()).dtype)
 
     def job(place: Place) -> ClipVisionOutput:
         out: Any = place.of(network)(pixels.to(place.device), output_hidden_states=True)
         return ClipVisionOutput(
             last_hidden_state=out.last_hidden_state.float().cpu(),
             penultimate_hidden_state=out.hidden_states[-2].float().cpu(),
-            image_embeds=out.image_embeds.float().cpu(),
+            image_embeds=embedding_of(out).float().cpu(),
         )
 
     key = f"CLIP vision {size} {len(image)}"

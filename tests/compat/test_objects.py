@@ -248,8 +248,9 @@ def test_controls_are_chained(patcher: Any, conds: Conds, sampled: Sampled):
     assert close(made[0], made[1])
 
 
-def test_a_picture_is_seen_as_by_ours(world: World):
-    network = tiny.clip_vision()
+@pytest.mark.parametrize(("make", "tokens", "width"), [(tiny.clip_vision, 5, 24), (tiny.siglip, 4, 32)])
+def test_a_picture_is_seen_as_by_ours(world: World, make: Callable[[], Any], tokens: int, width: int):
+    network = make()
     model = to_pack(network)
     torch.manual_seed(0)
     image = torch.rand(2, 40, 30, 3)
@@ -259,7 +260,7 @@ def test_a_picture_is_seen_as_by_ours(world: World):
     assert from_pack(model) is network
     assert torch.equal(from_pack(seen).last_hidden_state, wanted.last_hidden_state)
     last, inner, embeds = model.model(pixel_values=torch.rand(1, 3, 28, 28), intermediate_output=-2)[:3]
-    assert (last.shape[1], inner.shape[1], embeds.shape[1]) == (5, 5, 24)
+    assert (last.shape[1], inner.shape[1], embeds.shape[1]) == (tokens, tokens, width)
 
 
 def test_hooks_put_a_lora_on_one_conditioning_alone(lora: Path, patcher: Any, conds: Conds, sampled: Sampled):

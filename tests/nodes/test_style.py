@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from diffusion.models.style import StyleAdapter, StyleConfig
+from diffusion.models.clip_vision import preprocess
+from diffusion.models.style import Redux, ReduxConfig, StyleAdapter, StyleConfig
 from diffusion.store import ModelStore
 from nodes.previews import Previews
 from storage.folders import Folders
+from tests.diffusion.models.oracle import randomised
 from tests.diffusion.text.encoders import WIDTH
 from tests.nodes import tiny
 from tests.nodes.conftest import Call
@@ -60,3 +62,25 @@ def test_a_picture_seen_by_another_encoder_is_refused(call: Call, sent: dict[str
     wide = StyleAdapter(StyleConfig(48, WIDTH, tokens=4, layers=1))
     with pytest.raises(ValueError, match="a CLIP vision encoder of width 48 saw; this one has 32"):
         applied(call, {**sent, "style_model": wide}, 1.0, "multiply")
+
+
+def test_redux_adds_every_patch_that_siglip_sees(call: Call, folders: Folders):
+    siglip = tiny.siglip()
+    redux = randomised(Redux(ReduxConfig(32, 24, WIDTH)))
+    encoder = {f"vision_model.{name}": tensor for name, tensor in siglip.state_dict().items()}
+    clip_vision = call("CLIPVisionLoader", clip_name=put(folders, "clip_vision", "v.safetensors", encoder))
+    style = put(folders, "style_models", "r.safetensors", redux.state_dict())
+    image = torch.rand(1, 40, 50, 3)
+    made = call(
+        "StyleModelApply",
+        conditioning=tiny.prompt(0),
+        style_model=call("StyleModelLoader", style_model_name=style),
+        clip_vision_output=call("CLIPVisionEncode", clip_vision=clip_vision, image=image, crop="center"),
+        strength=1.0,
+        strength_type="multiply",
+    )
+    with torch.no_grad():
+        pixels = preprocess(image, 28, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+        expected = redux(siglip(pixels).last_hidden_state)
+    assert made[0][0].shape == (1, 77 + 4, WIDTH)
+    assert tiny.close(made[0][0][:, 77:], expected)

@@ -14,6 +14,7 @@ from diffusion.models.clip_vision import ClipVisionConfig, build_clip_vision
 from diffusion.models.controlnet import ControlNet as ControlNetwork
 from diffusion.models.gligen import Gligen, GligenConfig
 from diffusion.models.rrdb import RRDBConfig, RRDBNet
+from diffusion.models.siglip import SiglipConfig, build_siglip
 from diffusion.models.style import StyleAdapter, StyleConfig
 from diffusion.models.unet_config import UNetConfig
 from tests.diffusion.models.oracle import randomised
@@ -66,6 +67,10 @@ def upscaler() -> RRDBNet:
 def clip_vision() -> Any:
     torch.manual_seed(0)
     return build_clip_vision(ClipVisionConfig(width=32, mlp_width=64, layers=3, patch=14, size=28, projection=24))
+
+
+def siglip() -> Any:
+    return randomised(build_siglip(SiglipConfig(32, 48, layers=2, patch=14, side=2)))
 
 
 def gligen() -> Any:

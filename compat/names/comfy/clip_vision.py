@@ -24,12 +24,7 @@ class Output:
 
 def clip_preprocess(image, size=224, mean=list(MEAN), std=list(STD), crop=True):
     """(B, H, W, 3) in 0…1 → (B, 3, size, size), normalised."""
-    made = library.preprocess(image, size, crop=crop)
-    if list(mean) == list(MEAN) and list(std) == list(STD):
-        return made
-    ours = [torch.tensor(values).view(3, 1, 1).to(made) for values in (MEAN, STD)]
-    theirs = [torch.tensor(values).view(3, 1, 1).to(made) for values in (mean, std)]
-    return (made * ours[1] + ours[0] - theirs[0]) / theirs[1]
+    return library.preprocess(image, size, crop=crop, mean=tuple(mean), std=tuple(std))
 
 
 siglip_preprocess = clip_preprocess
@@ -52,7 +47,7 @@ class _CalledByPacks:
             return super().forward(pixel_values, **more)
         out = super().forward(pixel_values, output_hidden_states=True)
         layer = None if intermediate_output is None else out.hidden_states[intermediate_output]
-        return out.last_hidden_state, layer, out.image_embeds, None
+        return out.last_hidden_state, layer, library.embedding_of(out), None
 
 
 class ClipVisionModel:
@@ -69,7 +64,7 @@ class ClipVisionModel:
         made.load_device, made.offload_device = parameter.device, torch.device("cpu")
         made.dtype = parameter.dtype
         made.image_size = network.config.image_size
-        made.image_mean, made.image_std = list(MEAN), list(STD)
+        made.image_mean, made.image_std = map(list, library.normalisation(network))
         made.return_all_hidden_states = False
         made.patcher = ModelPatcher(network, made.load_device, made.offload_device)
         made.patcher.native = None
@@ -89,7 +84,7 @@ class ClipVisionModel:
         states = [state.float() for state in out.hidden_states]
         return Output(
             last_hidden_state=out.last_hidden_state.float(),
-            image_embeds=out.image_embeds.float(),
+            image_embeds=library.embedding_of(out).float(),
             penultimate_hidden_states=states[-2],
             all_hidden_states=torch.stack(states, dim=1) if self.return_all_hidden_states else None,
             mm_projected=None,
