@@ -160,8 +160,11 @@ def runner(function: Callable[..., Any], signature: Signature, id: str) -> Calla
     def run(**sent: Any) -> Outcome:
         arguments: dict[str, Any] = {}
         for parameter in signature.parameters:
+            place = arguments if parameter.gathered_in is None else arguments.setdefault(parameter.gathered_in, {})
             if parameter.name in sent:
-                arguments[parameter.name] = parameter.read(sent[parameter.name], signature.takes_lists)
+                place[parameter.name] = parameter.read(sent[parameter.name], signature.takes_lists)
+            elif parameter.gathered_in is not None:
+                place[parameter.name] = parameter.options["default"]
             elif parameter.required and "default" not in parameter.options:
                 raise ValueError(f'{id}: "{parameter.name}" ({parameter.type}) is missing')
         # Models are only used here, never trained; ordinary tensors come out, which any other code may change.

@@ -5,6 +5,7 @@ ckpt_name: Annotated[str, Choice.of("checkpoints")]
 mask: Mask | None = None                     an optional socket
 count: Annotated[int, Number(0), OPTIONAL] = 0   an optional widget
 outputs: Given[Outputs]                      a capability, not an input
+ratios: Annotated[Mapping[str, float], Each(["in.0.", "out."], 1.0)]   an input per name, gathered
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -70,6 +71,14 @@ class Options:
     """Further keys for the page, passed on as they are."""
 
     options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Each:
+    """Required inputs of one kind, by names that need not be identifiers. `Mapping[str, kind]` gathers their values."""
+
+    names: Sequence[str]
+    default: Any
 
 
 class Mark(Enum):

@@ -4,11 +4,11 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from execution.spec import OutputSpec
-from nodes.markers import Choice, Mark, Number, Options, Out, Socket, Text, Ui
+from nodes.markers import Choice, Each, Mark, Number, Options, Out, Socket, Text, Ui
 
 WIDGETS: dict[Any, str] = {int: "INT", float: "FLOAT", str: "STRING", bool: "BOOLEAN"}
 
@@ -33,6 +33,8 @@ class Parameter:
     many: bool = False
     socket: Socket | None = None
     given: Any = None
+    gathered_in: str | None = None
+    """The function's parameter that gets this input among others, as a mapping by name."""
 
     def read(self, value: Any, takes_lists: bool) -> Any:
         """A wire value as the function wants it: of its type, or refused with a sentence."""
@@ -122,9 +124,22 @@ def read_signature(function: Callable[..., Any], id: str) -> Signature:
             raise DeclarationError(f'{id}: "{name}" must be keyword-only (write `*,` before the first parameter)')
         if name not in hints:
             raise DeclarationError(f'{id}: "{name}" has no annotation')
-        parameters.append(read_parameter(f'{id}: "{name}"', name, hints[name], parameter.default))
+        parameters += read_parameters(id, name, hints[name], parameter.default)
     outputs, many = read_outputs(id, hints["return"])
     return Signature(tuple(parameters), outputs, many)
+
+
+def read_parameters(id: str, name: str, annotation: Any, default: Any) -> list[Parameter]:
+    """The one input that a parameter is, or those that it gathers."""
+    base, marks = unwrap(annotation)
+    each = next((m for m in marks if isinstance(m, Each)), None)
+    if each is None:
+        return [read_parameter(f'{id}: "{name}"', name, annotation, default)]
+    if get_origin(base) is not Mapping:
+        raise DeclarationError(f'{id}: "{name}": Each belongs to a Mapping[str, kind], got {base}')
+    kind = get_args(base)[1]
+    read = (read_parameter(f'{id}: "{one}"', one, kind, each.default) for one in each.names)
+    return [replace(one, gathered_in=name) for one in read]
 
 
 def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:

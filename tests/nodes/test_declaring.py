@@ -1,5 +1,6 @@
 """A signature is a schema, and a wrong one is told at import."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from execution.context import Run
 from execution.spec import NOTHING, Blocked, InputSpec, NodeResult, OutputSpec
 from nodes.declare import Node, node
-from nodes.markers import LAZY, OPTIONAL, SEED, Choice, Given, Number, Options, Out, Text, Ui
+from nodes.markers import LAZY, OPTIONAL, SEED, Choice, Each, Given, Number, Options, Out, Text, Ui
 from nodes.signature import DeclarationError
 from nodes.wire import Image, Mask
 
@@ -104,6 +105,30 @@ def test_a_list_parameter_gets_all_values_and_the_others_one():
     assert join.spec.declaration.takes_lists
     assert join.spec.declaration.outputs[0].is_list
     assert join.spec.run(words=["a", "b"], glue=["+"]) == NodeResult((["a+b", "!"],))
+
+
+def test_inputs_whose_names_are_no_identifiers_are_gathered():
+    @node("Shares", category="test")
+    def shares(*, scale: int, parts: Annotated[Mapping[str, float], Each(["in.0.", "out."], 1.0)]) -> float:
+        """Add."""
+        return scale * parts["in.0."] + parts["out."]
+
+    assert [(i.name, i.type, i.required, i.options) for i in shares.spec.declaration.inputs[1:]] == [
+        ("in.0.", "FLOAT", True, {"default": 1.0}),
+        ("out.", "FLOAT", True, {"default": 1.0}),
+    ]
+    assert shares.spec.run(**{"scale": 10, "in.0.": 0.5}) == NodeResult((6.0,))
+    with pytest.raises(ValueError, match=r'"in\.0\.": expected a number'):
+        shares.spec.run(**{"scale": 10, "in.0.": "x"})
+
+
+def test_only_a_mapping_gathers():
+    def wrong(*, parts: Annotated[float, Each(["a."], 1.0)]) -> float:
+        """Fail."""
+        return parts
+
+    with pytest.raises(DeclarationError, match="Each belongs to a Mapping"):
+        node("Wrong", category="test")(wrong)
 
 
 def test_hooks_get_the_inputs_they_ask_for_and_none_for_links():

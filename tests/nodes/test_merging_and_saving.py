@@ -15,6 +15,7 @@ from diffusion.store import ModelStore
 from execution.spec import NodeSpec
 from storage.folders import Folders
 from storage.outputs import Outputs
+from tests.diffusion import inventory
 from tests.diffusion.tiny import tiny as whole
 from tests.nodes.conftest import Call, FakeRun
 from tests.nodes.test_loaders import put
@@ -46,6 +47,10 @@ def both(call: Call, folders: Folders, files: list[dict[str, torch.Tensor]]) -> 
 
 def weight(model: Model, name: str) -> torch.Tensor:
     return patched(model.network, model.patches).state_dict()[name]
+
+
+def weight_names(model: Model) -> list[str]:
+    return list(model.network.state_dict())
 
 
 def text_weight(clip: TextEncoders) -> torch.Tensor:
@@ -81,6 +86,39 @@ def test_parts_of_a_network_have_ratios_of_their_own(call: Call, both: Any):
     for name, place in SHARES.items():
         expected = torch.lerp(weight(model2, name), weight(model1, name), ratios[place])
         assert torch.allclose(weight(model, name), expected, atol=1e-5), name
+
+
+def test_every_block_has_a_ratio_of_its_own(call: Call, both: Any):
+    (model1, *_), (model2, *_) = both
+    ratios = {"time_embed.": 0.7, "input_blocks.1.": 0.2, "middle_block.0.": 0.5, "out.": 0.9}
+    model = call("ModelMergeSD1", model1=model1, model2=model2, **ratios)
+    for name in weight_names(model1):
+        ratio = next((ratio for beginning, ratio in ratios.items() if name.startswith(beginning)), 1.0)
+        expected = torch.lerp(weight(model2, name), weight(model1, name), ratio)
+        assert torch.allclose(weight(model, name), expected, atol=1e-5), name
+
+
+@pytest.mark.parametrize(
+    ("id", "file", "unused", "rest"),
+    [
+        ("ModelMergeSD1", "unet_sd15", {"label_emb."}, set[str]()),
+        ("ModelMergeSD2", "unet_sd21", {"label_emb."}, set[str]()),
+        ("ModelMergeSDXL", "unet_sdxl", set[str](), set[str]()),
+        ("ModelMergeSD3_2B", "dit_sd3_medium", {"pos_embed."}, {"pos_embed"}),
+        ("ModelMergeSD35_Large", "dit_sd35_large", {"pos_embed."}, {"pos_embed"}),
+        ("ModelMergeFlux1", "dit_flux_dev", set[str](), set[str]()),
+        ("ModelMergeAuraflow", "dit_auraflow", set[str](), set[str]()),
+        ("ModelMergeQwenImage", "dit_qwen_image", {"pos_embeds."}, {"norm_out.linear.weight", "norm_out.linear.bias"}),
+    ],
+)
+def test_ratios_are_for_the_weights_of_published_files(
+    specs: dict[str, NodeSpec], id: str, file: str, unused: set[str], rest: set[str]
+):
+    """unused: ratios by whose name no weight begins. rest: weights without one of their own; they take the first."""
+    beginnings = [each.name for each in specs[id].declaration.inputs if each.type == "FLOAT"]
+    names = {name.removeprefix("model.diffusion_model.").removeprefix("model.") for name in inventory.shapes(file)}
+    assert {b for b in beginnings if not any(name.startswith(b) for name in names)} == unused
+    assert {name for name in names if not name.startswith(tuple(beginnings))} == rest
 
 
 def test_a_saved_checkpoint_loads_with_what_was_done_to_it(call: Call, both: Any, folders: Folders, run: FakeRun):
