@@ -208,17 +208,17 @@ def _check_form(value: Any, limits: Limits) -> None:
     for depth in range(limits.depth + 1):
         below: list[Any] = []
         for item in level:
-            if depth == limits.depth and isinstance(item, dict | list):
-                raise _too_deep(limits)
-            if isinstance(item, dict):
-                known = cast(dict[str, Any], item)
-                if any(len(key) > limits.key for key in known):
+            kind = cast(type[object], type(item))
+            if kind is dict:
+                if item and max(map(len, item)) > limits.key:
                     raise bad("invalid_json", f"The body holds a key longer than {limits.key} characters")
-                below += known.values()
-            elif isinstance(item, list):
-                below += cast(list[Any], item)
-            elif isinstance(item, str) and len(item) > limits.text:
+                below.extend(item.values())
+            elif kind is list:
+                below.extend(item)
+            elif kind is str and len(item) > limits.text:
                 raise bad("invalid_json", f"The body holds a text longer than {limits.text} characters")
+            if depth == limits.depth and kind in (dict, list):
+                raise _too_deep(limits)
         level = below
 
 
