@@ -80,8 +80,8 @@ def sweep(paths: Paths) -> None:
 
 
 def collect_seldom() -> None:
-    """A graph of 10,000 nodes makes 100,000 objects, none of them garbage; looking for some at Python's usual pace takes
-    a third of the time of reading it."""
+    """A graph of 50,000 nodes makes half a million objects, none of them garbage; looking for some at Python's usual
+    pace takes a third of the time of reading it."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
